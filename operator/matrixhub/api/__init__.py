@@ -1,0 +1,1 @@
+"""The resources as typed values. No I/O here."""

@@ -1,0 +1,158 @@
+"""What every backend is given and what it answers. Pure."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol, TypeVar
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.tenant import Tenant
+from matrixhub.errors import BackendError
+
+
+class Phase(Enum):
+    """What is wanted of a tenant's share."""
+
+    ACTIVE = "Active"
+    SUSPENDED = "Suspended"
+    """Data untouched, every door shut."""
+    RETAINED = "Retained"
+    """The Tenant is deleted: access is gone, data stays and can be adopted again."""
+    DELETED = "Deleted"
+    """The Tenant is deleted: access and data are gone."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who an object in a backend belongs to; written into every mark as `str(owner)`.
+
+    `hub` is the uid of the Kubernetes cluster's kube-system namespace, `uid` the Tenant's.
+    Tenant names are unique in a hub, so an object marked by this hub under another uid was left
+    by a deleted Tenant of the same name and is adopted.
+    """
+
+    hub: str
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.hub}/{self.uid}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Owner":
+        """The owner whose string this is; raises ValueError for another form."""
+        hub, slash, uid = text.partition("/")
+        if not (slash and hub and uid):
+            raise ValueError(f"{text!r} is not an owner's mark (hub/uid)")
+        return cls(hub, uid)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """The ownership mark found on an object; `retained` once its Tenant was deleted with `Retain`."""
+
+    owner: Owner
+    retained: bool = False
+
+    def admits(self, owner: Owner) -> bool:
+        """Whether `owner` may take the object over: it is its own, its predecessor's, or was left behind."""
+        return self.retained or self.owner.hub == owner.hub
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a tenant's applications log in with. The password never appears in a repr."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What is wanted for one tenant in one backend.
+
+    `credential` is None when access is to be removed, and for a backend that issues its own until it has.
+    `secrets` is filled for the namespace backend alone: by Secret name, what each is to hold.
+    """
+
+    tenant: Tenant
+    cluster: RealtimeCluster
+    phase: Phase
+    owner: Owner
+    credential: Credential | None
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about the shared backend that the operator cannot mend: reported on the RealtimeCluster."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The shared part of a backend, after `prepare`: its version, what was changed there, what is wrong."""
+
+    version: str
+    repaired: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of one tenant's plan.
+
+    `error` is None when all of it was done. `issued` is a credential that the backend itself chose
+    (AWS access keys) and that is to be stored in the tenant's Secret.
+    """
+
+    error: BackendError | None = None
+    issued: Credential | None = None
+
+
+class Action(Hashable, Protocol):
+    """One step of a plan: a small frozen dataclass. `str()` is a sentence without any secret."""
+
+    def __str__(self) -> str: ...
+
+
+S = TypeVar("S")
+A = TypeVar("A", bound=Action)
+
+
+class Backend(Protocol[S, A]):
+    """One external system of one RealtimeCluster. Reading, deciding and writing never mix.
+
+    All methods are synchronous, called from one thread at a time. `prepare`, `observe` and `apply` raise
+    `Unreachable` when the system does not answer and `Rejected` when it refuses the admin as a whole
+    (reason `AuthenticationFailed`, `PermissionDenied`); what concerns one tenant is in that tenant's result.
+    """
+
+    def prepare(self) -> Survey:
+        """The shared part is in place and healthy (Postgres: schema, function, policies); called at first and at each resync."""
+        ...
+
+    def observe(self, intents: Sequence[Intent]) -> Mapping[str, S | BackendError]:
+        """What exists now of each tenant (by id), read in as few round trips as the system allows."""
+        ...
+
+    def desired(self, intent: Intent) -> S:
+        """What should exist. Pure. Raises `Rejected` for a wish that cannot be met, `Conflict` never."""
+        ...
+
+    def plan(self, desired: S, observed: S) -> tuple[A, ...]:
+        """The steps from observed to desired. Pure. Raises `Conflict` or `Rejected`; names no object without our mark."""
+        ...
+
+    def apply(self, plans: Mapping[str, tuple[A, ...]]) -> Mapping[str, Applied]:
+        """Each tenant's plan is carried out, batched across tenants; every step is idempotent."""
+        ...
+
+    def binding(self, intent: Intent) -> Mapping[str, str]:
+        """What the tenant's Secret holds for this backend, in the Service Binding layout. Pure."""
+        ...
+
+    def close(self) -> None:
+        """Connections are closed."""
+        ...
