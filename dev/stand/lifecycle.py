@@ -1,0 +1,106 @@
+"""Bringing parts up in the order they need one another, and down again."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterable
+
+from stand import process
+from stand.part import Part
+from stand.run import Failure, shown, tail, until
+from stand.state import Stand
+
+PATIENCE = 90.0
+
+
+def start(stand: Stand, part: Part) -> bool:
+    """The part is ready; True if it had to be started for that."""
+    if process.running(stand, part.name):
+        if not until(lambda: part.ready(stand), PATIENCE):
+            raise Failure(f"{part.name} runs but is not ready.\n{tail(stand.log(part.name))}")
+        return False
+    if not part.outlived:
+        process.kill(stand, part)
+    part.prepare(stand)
+    child = process.spawn(stand, part)
+    _wait(stand, part, child)
+    process.note(stand, part.name, child.pid)
+    return True
+
+
+def _wait(stand: Stand, part: Part, child: subprocess.Popen[bytes]) -> None:
+    """The process that was just started is ready; a Failure tells why it is not."""
+    log = stand.log(part.name)
+    ended = False
+
+    def settled() -> bool:
+        nonlocal ended
+        ended = child.poll() is not None
+        return ended or part.ready(stand)
+
+    if not until(settled, PATIENCE):
+        raise Failure(f"{part.name} was not ready after {PATIENCE:.0f} s. The end of {log}:\n{tail(log)}")
+    if ended:
+        raise Failure(f"{part.name} ended with {child.returncode}. The end of {log}:\n{tail(log)}")
+
+
+class _Ascent:
+    """One `up`: every part in a thread of its own, which waits for the parts it needs."""
+
+    def __init__(self, stand: Stand, parts: Iterable[Part]) -> None:
+        self._stand = stand
+        self._parts = tuple(parts)
+        self._done = {part.name: threading.Event() for part in self._parts}
+        self._failed: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Every part is ready and settled; else one Failure holds what went wrong with each."""
+        threads = [threading.Thread(target=self._bring, args=(part,)) for part in self._parts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self._failed:
+            raise Failure("\n\n".join(self._failed.values()))
+
+    def _bring(self, part: Part) -> None:
+        try:
+            for name in part.after:
+                if name in self._done:
+                    self._done[name].wait()
+                if name in self._failed:
+                    raise Failure(f"{part.name} was not started: it needs {name}")
+            began = time.monotonic()
+            started = start(self._stand, part)
+            took = time.monotonic() - began
+            part.settle(self._stand)
+            settled = time.monotonic() - began - took
+            what = f"ready after {took:.1f} s" if started else "was running"
+            shown(part.name, what + (f", settled in {settled:.1f} s" if settled > 0.1 else ""))
+        except Exception as error:
+            self._failed[part.name] = f"{error}" if isinstance(error, Failure) else f"{part.name}: {error!r}"
+            shown(part.name, "FAILED")
+        finally:
+            self._done[part.name].set()
+
+
+def up(stand: Stand, parts: Iterable[Part]) -> None:
+    """Every part is ready and settled."""
+    _Ascent(stand, parts).run()
+
+
+def down(stand: Stand, parts: Iterable[Part]) -> None:
+    """No process of these parts runs."""
+
+    def end(part: Part) -> None:
+        if process.running(stand, part.name) or process.remaining(stand, part.name):
+            process.end(stand, part)
+            shown(part.name, "ended")
+
+    threads = [threading.Thread(target=end, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

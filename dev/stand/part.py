@@ -1,0 +1,45 @@
+"""What a part of the stand is."""
+
+from __future__ import annotations
+
+import signal
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stand.state import Stand
+
+
+def _nothing(stand: Stand) -> None:
+    """For the parts that need no such step."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One long-running process of the stand.
+
+    It is started as `prepare`, `command`, wait for `ready`; `up` then calls `settle`, which may be repeated at will.
+    """
+
+    name: str
+    group: str  # backends, cluster or node
+    command: Callable[[Stand], list[str]]
+    ready: Callable[[Stand], bool]
+    prepare: Callable[[Stand], None] = _nothing  # true afterwards: files are in place to start from
+    settle: Callable[[Stand], None] = _nothing  # true afterwards: users and rights are as wanted
+    after: tuple[str, ...] = ()  # parts that are ready before this one starts
+    ends_on: signal.Signals = signal.SIGTERM
+    in_node: bool = False  # runs in the node's network namespace
+    outlived: bool = False  # its children go on without it, as a container runtime's do
+
+
+def answers(url: str) -> bool:
+    """Whether the URL answers with 200. Certificates are not looked at: only liveness is asked for."""
+    trusting = ssl._create_unverified_context() if url.startswith("https:") else None
+    try:
+        with urllib.request.urlopen(url, timeout=2, context=trusting) as reply:
+            return bool(reply.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False

@@ -1,0 +1,11 @@
+"""Every part of the stand, in the order in which a person thinks of them."""
+
+from __future__ import annotations
+
+from stand.part import Part
+from stand.parts.kafka import KAFKA
+from stand.parts.minio import MINIO
+from stand.parts.postgres import POSTGRES
+from stand.parts.redis import REDIS
+
+PARTS: tuple[Part, ...] = (POSTGRES, REDIS, KAFKA, MINIO)

@@ -1,0 +1,48 @@
+"""MinIO: the S3 of the stand, with IAM, quotas and encryption; root user and the admin user `matrixhub`."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+
+from stand.part import Part, answers
+from stand.recipes import program
+from stand.rights import rights
+from stand.run import output
+from stand.state import Stand
+
+ADMIN = "matrixhub"
+ROOT = "root"
+REGION = "us-east-1"
+
+
+def _command(stand: Stand) -> list[str]:
+    """The server, told its secrets by its environment."""
+    key = base64.b64encode(hashlib.sha256(stand.secrets["minio-root"].encode()).digest()).decode()
+    settings = {
+        "MINIO_ROOT_USER": ROOT,
+        "MINIO_ROOT_PASSWORD": stand.secrets["minio-root"],
+        "MINIO_KMS_SECRET_KEY": f"stand:{key}",
+        "MINIO_REGION": REGION,
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+    data = stand.folder("minio") / "data"
+    address = f"{stand.host}:{stand.port('minio')}"
+    variables = [f"{name}={value}" for name, value in settings.items()]
+    return ["env", *variables, str(program("minio")), "server", "--address", address, str(data)]
+
+
+def _ready(stand: Stand) -> bool:
+    return answers(f"http://{stand.host}:{stand.port('minio')}/minio/health/cluster")
+
+
+def _settle(stand: Stand) -> None:
+    """The admin user has the policy of the file, and that one only."""
+    address = f"{stand.host}:{stand.port('minio')}"
+    root = [ROOT, stand.secrets["minio-root"]]
+    user = [ADMIN, stand.secrets["minio-admin"], ADMIN, rights(stand, "minio.json")]
+    output([program("minio-admin"), address, *root, *user])
+
+
+MINIO = Part(name="minio", group="backends", command=_command, ready=_ready, settle=_settle)

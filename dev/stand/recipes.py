@@ -1,0 +1,98 @@
+"""What is built from published source, and how. One entry of RECIPES per part."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from stand.cache import Recipe
+from stand.run import logged, output
+
+_SOURCES = Path(__file__).parent / "builds"
+
+KUBERNETES_VERSION = "1.34.4"
+MINIO_VERSION = "0.0.0-20260212201848-7aac2a2c5b7c"
+KAFKA_VERSION = "4.1.0"
+
+_GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
+_STRIPPED = "-s -w"
+
+
+def _go_module(folder: Path, name: str, source: str, requires: str = "") -> Path:
+    """A fresh Go module with one main package, in a folder of its own."""
+    module = folder / "src" / name
+    module.mkdir(parents=True)
+    (module / "go.mod").write_text(f"module stand/{name}\n\ngo 1.24.0\n{requires}")
+    shutil.copy(_SOURCES / source, module / "main.go")
+    return module
+
+
+def _staging(version: str) -> list[str]:
+    """The modules that live inside the Kubernetes repository and are published beside it as v0.x."""
+    answer = json.loads(output(["go", "mod", "download", "-json", f"k8s.io/kubernetes@v{version}"], _GO))
+    return re.findall(r"^\s*(\S+) => \./staging/", Path(answer["GoMod"]).read_text(), re.MULTILINE)
+
+
+def _kubernetes(folder: Path, log: Path) -> None:
+    """`bin/` holds every component and kubectl, as links to one binary."""
+    major, minor, patch = KUBERNETES_VERSION.split(".")
+    requires = f"\nrequire k8s.io/kubernetes v{KUBERNETES_VERSION}\n\nreplace (\n"
+    for module in _staging(KUBERNETES_VERSION):
+        requires += f"\t{module} => {module} v0.{minor}.{patch}\n"
+    source = _go_module(folder, "kubernetes", "kubernetes.go", requires + ")\n")
+    package = "k8s.io/component-base/version"
+    stamps = {"gitVersion": f"v{KUBERNETES_VERSION}", "gitMajor": major, "gitMinor": minor}
+    flags = " ".join([_STRIPPED, *(f"-X {package}.{name}={value}" for name, value in stamps.items())])
+    binary = folder / "bin" / "kubernetes"
+    logged(["go", "mod", "tidy"], log, source, _GO)
+    logged(["go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", binary, "."], log, source, _GO)
+    for name in KUBERNETES.programs:
+        (folder / "bin" / name).symlink_to("kubernetes")
+    shutil.rmtree(folder / "src")
+
+
+def _minio(folder: Path, log: Path) -> None:
+    """`bin/` holds the server and the small program that creates its users."""
+    source = _go_module(folder, "minio-admin", "minio-admin.go")
+    logged(["go", "get", f"github.com/minio/minio@v{MINIO_VERSION}"], log, source, _GO)
+    for package, name in (("github.com/minio/minio", "minio"), (".", "minio-admin")):
+        command = ["go", "build", "-v", "-mod=mod", "-trimpath", "-ldflags", _STRIPPED]
+        logged([*command, "-o", folder / "bin" / name, package], log, source, _GO)
+    shutil.rmtree(folder / "src")
+
+
+def _kafka(folder: Path, log: Path) -> None:
+    """`libs/` holds the broker, its tools and its client."""
+    project = folder / "src"
+    project.mkdir()
+    pom = (_SOURCES / "kafka.pom.xml").read_text()
+    (project / "pom.xml").write_text(pom.replace("KAFKA_VERSION", KAFKA_VERSION))
+    options = [f"-DoutputDirectory={folder / 'libs'}", "-DincludeScope=runtime"]
+    logged(["mvn", "--batch-mode", "dependency:copy-dependencies", *options], log, project)
+    shutil.rmtree(project)
+
+
+KUBERNETES = Recipe(
+    "kubernetes",
+    KUBERNETES_VERSION,
+    ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"),
+    _kubernetes,
+)
+MINIO = Recipe("minio", MINIO_VERSION, ("minio", "minio-admin"), _minio)
+KAFKA = Recipe("kafka", KAFKA_VERSION, (), _kafka)
+
+RECIPES = [KAFKA, MINIO, KUBERNETES]
+
+
+def program(name: str) -> Path:
+    """The program to run: from KUBEBUILDER_ASSETS if it is there, else from the cache, else from PATH."""
+    given = os.environ.get("KUBEBUILDER_ASSETS")
+    if given and (Path(given) / name).exists():
+        return Path(given) / name
+    for recipe in RECIPES:
+        if name in recipe.programs and recipe.built:
+            return recipe.folder / "bin" / name
+    return Path(shutil.which(name) or name)
