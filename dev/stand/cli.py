@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stand import environment, lifecycle, network, preflight, process
+from stand import environment, lifecycle, network, preflight, process, remains
 from stand.cache import build
 from stand.part import Part
 from stand.parts import PARTS
@@ -54,7 +54,8 @@ def _down(words: argparse.Namespace) -> None:
             return
         stand = claim(state)
     with alone(stand):
-        lifecycle.down(stand, reversed(PARTS))
+        lifecycle.down(stand, PARTS)
+        remains.sweep(stand)
         network.disconnect(stand)
     release(stand)
     shown("stand", "down")

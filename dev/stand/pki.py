@@ -53,5 +53,5 @@ def service_accounts(stand: Stand) -> Path:
     """The key that signs service account tokens."""
     key = folder(stand) / "service-accounts.key"
     if not key.exists():
-        output(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key])
+        output(["openssl", "ecparam", "-genkey", "-noout", "-name", "prime256v1", "-out", key])
     return key

@@ -75,6 +75,14 @@ def _kafka(folder: Path, log: Path) -> None:
     shutil.rmtree(project)
 
 
+def _busybox(folder: Path, log: Path) -> None:
+    """`bin/` holds the static busybox of the distribution, taken from its package without installing it."""
+    logged(["apt-get", "-o", "APT::Sandbox::User=root", "download", "busybox-static"], log, folder)
+    for package in folder.glob("*.deb"):
+        logged(["dpkg-deb", "--extract", package, folder], log, folder)
+        package.unlink()
+
+
 KUBERNETES = Recipe(
     "kubernetes",
     KUBERNETES_VERSION,
@@ -83,8 +91,10 @@ KUBERNETES = Recipe(
 )
 MINIO = Recipe("minio", MINIO_VERSION, ("minio", "minio-admin"), _minio)
 KAFKA = Recipe("kafka", KAFKA_VERSION, (), _kafka)
+BUSYBOX = Recipe("busybox", "debian", (), _busybox)
 
-RECIPES = [KAFKA, MINIO, KUBERNETES]
+# The quick ones first: two are made at a time.
+RECIPES = [BUSYBOX, KAFKA, MINIO, KUBERNETES]
 
 
 def program(name: str) -> Path:

@@ -40,7 +40,10 @@ def url(stand: Stand) -> str:
 
 def token_file(stand: Stand) -> Path:
     """The API server's list of tokens."""
-    lines = [f'{stand.secrets[user.secret]},{user.name},{user.name},"{user.group}"' for user in USERS]
+    lines = [
+        f"{stand.secrets[user.secret]},{user.name},{user.name}" + (f",{user.group}" if user.group else "")
+        for user in USERS
+    ]
     return private(stand.folder("kube-apiserver") / "tokens.csv", "\n".join(lines) + "\n")
 
 
