@@ -1,7 +1,7 @@
 """Every name that is derived from a tenant's id, in one place.
 
 An id is a DNS label of at most 32 characters without dots, so each name fits its backend
-(Postgres 63 bytes, S3 63, Kafka 249, a Kubernetes namespace 63) and no prefix of one tenant matches another's.
+(Postgres 63 bytes, S3 63, Kafka 249, a Kubernetes namespace 63), and no tenant's prefix matches another's.
 """
 
 GROUP = "matrixhub.io"

@@ -1,80 +1,242 @@
 """The RealtimeCluster: the shared data plane that tenants live on."""
 
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from matrixhub.api.tenant import Topics
-from matrixhub.api.values import Metadata, Model
+from matrixhub.api.conditions import Condition
+from matrixhub.api.tenant import EACH_TOPIC_ONCE, Topics
+from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, rules
+
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+
+Host = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Rule(
+        f"self.matches('^({_HOST}|{_IPV6})$')",
+        "must be a host name or an IP address alone, such as postgres.example.org: the port stands in `port`",
+    ),
+]
+Address = Annotated[
+    str,
+    Field(min_length=3, max_length=262),
+    Rule(
+        rf"self.matches('^({_HOST}|\\[{_IPV6}\\]):[1-9][0-9]{{0,4}}$')"
+        " && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",
+        "must be host:port, such as redis.example.org:6379 or [fd00::1]:6379",
+    ),
+]
+Url = Annotated[
+    str,
+    Field(min_length=1, max_length=2048),
+    Rule(
+        f"self.matches('^https?://({_HOST}|\\\\[{_IPV6}\\\\])(:[1-9][0-9]{{0,4}})?/?$')",
+        "must be a URL such as https://s3.example.org:9000, without user, path or query",
+    ),
+]
+SchemaName = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Rule(
+        "!self.startsWith('pg_') && self != 'information_schema' && self != 'matrixhub'",
+        "must be a schema of your applications: pg_*, information_schema and matrixhub are never shared",
+    ),
+]
+_PREFIX_RESERVED = "self.startsWith('xn--') || self.startsWith('sthree-') || self.startsWith('amzn-s3-demo-')"
 
 
 class SecretRef(Model):
     """A Secret in the RealtimeCluster's namespace."""
 
     name: str = Field(min_length=1, max_length=253)
+    """Name of the Secret."""
 
 
 class Tls(Model):
-    """TLS to a backend: whether, and the Secret whose `ca.crt` signs its certificate (the system's CAs when unset)."""
+    """TLS to a backend: whether, and the Secret whose `ca.crt` signs its certificate (or the system's)."""
 
     enabled: bool = True
+    """Whether connections are encrypted."""
     ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs the backend's certificate. Without it the system's CAs are trusted."""
 
 
 class PostgresBackend(Model):
     """The database whose tables are shared by row. Admin Secret keys: `username`, `password`."""
 
-    host: str = Field(min_length=1, max_length=253)
+    host: Host
+    """Host name or IP address."""
     port: int = Field(default=5432, ge=1, le=65535)
+    """TCP port."""
     database: str = Field(min_length=1, max_length=63)
+    """The database."""
     ssl_mode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
+    """How far the server's certificate is checked, as in libpq."""
     ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs the server's certificate. Without it the system's CAs are trusted."""
     admin_secret_ref: SecretRef
-    schemas: tuple[str, ...] = Field(default=("public",), min_length=1, max_length=64)
+    """The Secret with `username` and `password` of the operator's login."""
+    schemas: Annotated[tuple[SchemaName, ...], SET] = Field(default=("public",), min_length=1, max_length=64)
+    """Schemas whose tables are shared by row, where they have the tenant column."""
     tenant_column: str = Field(default="tenant_id", min_length=1, max_length=63)
+    """The column that holds the tenant's id."""
 
 
 class RedisBackend(Model):
     """The Redis (7 or later) that is shared by key prefix. Admin Secret keys: `username`, `password`."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.mode != 'sentinel' || has(self.masterName)",
+                "mode sentinel needs `masterName`: the name that the sentinels know the master by",
+            ),
+            Rule(
+                "self.mode == 'sentinel' || !has(self.masterName)",
+                "`masterName` belongs to mode sentinel: leave it out, or set `mode: sentinel`",
+            ),
+        )
+    )
+
     mode: Literal["standalone", "sentinel", "cluster"] = "standalone"
-    nodes: tuple[str, ...] = Field(min_length=1, max_length=64)
-    master_name: str | None = Field(default=None, max_length=253)
+    """How the servers stand together."""
+    nodes: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
+    """The servers (the sentinels in mode sentinel), each as host:port."""
+    master_name: str | None = Field(default=None, min_length=1, max_length=253)
+    """The name that the sentinels know the master by."""
     tls: Tls | None = None
+    """TLS to the servers. Without it connections are not encrypted."""
     admin_secret_ref: SecretRef
+    """The Secret with `username` and `password` of the operator's ACL user."""
 
 
 class KafkaBackend(Model):
     """The Kafka (KRaft) that is shared by topic prefix. Admin Secret keys: `username`, `password`."""
 
-    bootstrap_servers: tuple[str, ...] = Field(min_length=1, max_length=64)
+    bootstrap_servers: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
+    """The brokers asked first, each as host:port."""
     security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT"] = "SASL_SSL"
+    """Whether connections are encrypted. Clients always log in."""
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256"] = "SCRAM-SHA-512"
+    """How clients log in."""
     ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs the brokers' certificates. Without it the system's CAs are trusted."""
     admin_secret_ref: SecretRef
+    """The Secret with `username` and `password` of the operator's user."""
     replication_factor: int = Field(default=3, ge=1, le=32)
-    topics: tuple[Topics, ...] = Field(default=(), max_length=64)
+    """Copies of each partition of the tenants' topics."""
+    topics: Annotated[tuple[Topics, ...], EACH_TOPIC_ONCE] = Field(default=(), max_length=32)
+    """Topics that every tenant gets."""
 
 
 class ObjectStoreBackend(Model):
     """The S3 service that is shared by bucket. Admin Secret keys: `accessKey`, `secretKey`."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.provider != 'minio' || has(self.endpoint)",
+                "provider minio needs `endpoint`: the server's URL",
+            ),
+            Rule(
+                "self.provider == 'aws' || !has(self.iamEndpoint)",
+                "`iamEndpoint` belongs to provider aws: leave it out, MinIO has all at its `endpoint`",
+            ),
+            Rule(
+                "self.bucketPrefix == oldSelf.bucketPrefix",
+                "`bucketPrefix` stays: tenants' buckets are named with it, and their data would stay behind",
+            ),
+        )
+    )
+
     provider: Literal["aws", "minio"]
-    endpoint: str | None = Field(default=None, max_length=2048)
-    iam_endpoint: str | None = Field(default=None, max_length=2048)
-    region: str = Field(default="us-east-1", max_length=63)
-    bucket_prefix: str = Field(default="hub", min_length=1, max_length=24, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
+    """Whose administration API the service has: S3 with IAM, or MinIO's."""
+    endpoint: Url | None = None
+    """URL of the S3 API. Without it AWS's own for the region."""
+    iam_endpoint: Url | None = None
+    """URL of the IAM API, for provider aws. Without it AWS's own."""
+    region: str = Field(default="us-east-1", min_length=1, max_length=63)
+    """Region that buckets are made in and requests are signed for."""
+    bucket_prefix: Annotated[
+        str,
+        Field(min_length=1, max_length=24),
+        Rule(
+            f"self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$') && !({_PREFIX_RESERVED})",
+            "must be lower-case letters, digits and hyphens between them, such as hub; "
+            "xn--, sthree- and amzn-s3-demo- are AWS's",
+        ),
+    ] = "hub"
+    """What the buckets' names begin with: `{bucketPrefix}-{tenant}`. Immutable."""
     ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs the service's certificate. Without it the system's CAs are trusted."""
     admin_secret_ref: SecretRef
+    """The Secret with `accessKey` and `secretKey` of the operator's user."""
 
 
 class RealtimeClusterSpec(Model):
     """The backends. Each may be left out: tenants then have no share of it, and no condition for it."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "has(self.postgres) || has(self.redis) || has(self.kafka) || has(self.objectStore)",
+                "a RealtimeCluster needs at least one backend: write postgres, redis, kafka or objectStore",
+            )
+        )
+    )
+
     postgres: PostgresBackend | None = None
+    """The database whose tables are shared by row."""
     redis: RedisBackend | None = None
+    """The Redis (7 or later) that is shared by key prefix."""
     kafka: KafkaBackend | None = None
+    """The Kafka (KRaft) that is shared by topic prefix."""
     object_store: ObjectStoreBackend | None = None
+    """The S3 service that is shared by bucket."""
+
+
+class BackendStatus(Model):
+    """What the operator last saw of one backend."""
+
+    name: str
+    """The backend."""
+    reachable: bool
+    """Whether it answers."""
+    since: datetime | None = None
+    """Since when `reachable` is so."""
+    version: str = ""
+    """Its version."""
+
+
+class FindingStatus(Model):
+    """Something about a backend that weakens isolation and that the operator cannot mend."""
+
+    backend: str
+    """The backend."""
+    reason: str
+    """What kind of thing it is, as one CamelCase word."""
+    message: str
+    """What it is, and what to do about it."""
+
+
+class RealtimeClusterStatus(Model):
+    """What the operator last saw of a RealtimeCluster."""
+
+    observed_generation: int = 0
+    """The generation of the spec that this status speaks of."""
+    message: str = ""
+    """The first thing that is wrong, in words."""
+    tenants: int = 0
+    """Tenants that live on it."""
+    conditions: Annotated[tuple[Condition, ...], ListType("map", ("type",))] = ()
+    """Ready, and one condition for each backend."""
+    backends: Annotated[tuple[BackendStatus, ...], ListType("map", ("name",))] = ()
+    """What was last seen of each backend."""
+    findings: tuple[FindingStatus, ...] = ()
+    """What weakens isolation and a person has to mend."""
 
 
 class RealtimeCluster(Model):
@@ -82,7 +244,7 @@ class RealtimeCluster(Model):
 
     metadata: Metadata
     spec: RealtimeClusterSpec
-    status: dict[str, Any] = {}
+    status: dict[str, Any] = Field(default={})
 
     @property
     def key(self) -> str:

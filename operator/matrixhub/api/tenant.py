@@ -1,17 +1,78 @@
 """The Tenant: one institution's share of every backend."""
 
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from matrixhub.api.values import Bytes, Duration, Metadata, Model
+from matrixhub.api.conditions import Condition
+from matrixhub.api.values import (
+    SET,
+    Bytes,
+    Duration,
+    ListType,
+    Metadata,
+    Model,
+    PostgresTimeout,
+    Quantity,
+    Rule,
+    rules,
+)
+
+RESERVED = ("admin", "all", "default", "none", "pool", "public", "root", "shared", "system", "tenants")
+"""Names that no tenant may have: `default` would collide with a table's default partition, the others are
+what people, dashboards and grants call the whole rather than one part."""
+
+_QUOTA_NAMES = (
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+    "replicationcontrollers",
+    "resourcequotas",
+    "persistentvolumeclaims",
+    "configmaps",
+    "secrets",
+)
+"""What a ResourceQuota counts without a prefix: standardQuotaResources in pkg/apis/core/helper."""
+
+Name = Annotated[str, Field(min_length=1, max_length=63)]
+TopicPart = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Rule(
+        "self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",
+        "must be lower-case letters, digits and hyphens between them, such as user-actions: "
+        "dots separate tenant, domain and event, and Kafka confuses underscores with dots",
+    ),
+]
+Origin = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Rule(
+        r"self.matches('^(https?://)?([*][.])?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$')",
+        "must be an origin, such as https://app.example.org or *.example.org: no path, a * only in front",
+    ),
+]
 
 
 class ClusterRef(Model):
     """The RealtimeCluster whose backends the tenant lives on."""
 
-    namespace: str = Field(max_length=63)
-    name: str = Field(max_length=63)
+    namespace: Name
+    """Namespace of the RealtimeCluster."""
+    name: Name
+    """Name of the RealtimeCluster."""
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -20,76 +81,191 @@ class ClusterRef(Model):
 class Owner(Model):
     """A user, group or service account with a role in the tenant's namespace."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.kind != 'ServiceAccount' || has(self.__namespace__)",
+                "a ServiceAccount needs its `namespace`",
+            ),
+            Rule(
+                "self.kind == 'ServiceAccount' || !has(self.__namespace__)",
+                "only a ServiceAccount has a `namespace`: leave it out for a User or Group",
+            ),
+        )
+    )
+
     kind: Literal["User", "Group", "ServiceAccount"]
+    """What `name` names."""
     name: str = Field(min_length=1, max_length=253)
-    namespace: str | None = Field(default=None, max_length=63)
+    """The user's or group's name as the API server knows it, or the ServiceAccount's."""
+    namespace: str | None = Field(default=None, min_length=1, max_length=63)
+    """The ServiceAccount's namespace."""
     role: Literal["admin", "edit", "view"] = "view"
+    """The ClusterRole bound in the tenant's namespace."""
 
 
 class PostgresShare(Model):
     """Limits of the tenant's Postgres role."""
 
     connection_limit: int = Field(default=20, ge=1, le=10000)
-    statement_timeout: Duration = Field(default="5s", validate_default=True)
+    """Sessions the tenant's login may have open at once."""
+    statement_timeout: PostgresTimeout = Field(default="5s", validate_default=True)
+    """How long a statement of the tenant may run, as a duration (h, m, s, ms)."""
     storage: Bytes | None = None
+    """Size of the tenant's rows, as a quantity of bytes. Without it there is no limit."""
 
 
 class RedisShare(Model):
     """Limits of the tenant's Redis namespace."""
 
     memory: Bytes | None = None
+    """Memory of the tenant's keys, as a quantity of bytes. Without it there is no limit."""
 
 
 class Topics(Model):
     """Topics of one domain: each event becomes the topic `{tenant}.{domain}.{event}`."""
 
-    domain: str = Field(max_length=63, pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$")
-    events: tuple[str, ...] = Field(min_length=1, max_length=64)
+    domain: TopicPart
+    """The middle part of the topics' names."""
+    events: Annotated[tuple[TopicPart, ...], SET] = Field(min_length=1, max_length=32)
+    """The last parts of the topics' names: one topic for each."""
     partitions: int = Field(default=1, ge=1, le=1000)
+    """Partitions of each topic. Kafka can add partitions later but never remove any."""
     retention: Duration = Field(default="168h", validate_default=True)
+    """How long records are kept, as a duration (h, m, s, ms)."""
+
+
+EACH_TOPIC_ONCE = Rule(
+    "self.all(t, t.events.all(e, self.exists_one(u, u.domain == t.domain && e in u.events)))",
+    "a topic (domain and event) stands here twice: leave it in one entry only",
+)
 
 
 class KafkaShare(Model):
     """Client quotas (bytes per second, percent of request threads), storage and own topics."""
 
     producer_byte_rate: Bytes | None = None
+    """What the tenant may produce on each broker, in bytes per second. Without it there is no limit."""
     consumer_byte_rate: Bytes | None = None
+    """What the tenant may consume from each broker, in bytes per second. Without it there is no limit."""
     request_percentage: int | None = Field(default=None, ge=1, le=10000)
+    """Time on each broker's request threads, in percent of one thread. Without it there is no limit."""
     storage: Bytes | None = None
-    topics: tuple[Topics, ...] = Field(default=(), max_length=64)
+    """Size of the topics, as a quantity of bytes: their partitions' retention.bytes. Without it no limit."""
+    topics: Annotated[tuple[Topics, ...], EACH_TOPIC_ONCE] = Field(default=(), max_length=32)
+    """Topics of this tenant, beside those that the RealtimeCluster gives to every tenant."""
 
 
 class ObjectStoreShare(Model):
     """The tenant's bucket."""
 
     storage: Bytes | None = None
+    """Size of the tenant's objects, as a quantity of bytes. Without it there is no limit."""
     versioning: bool = True
+    """Whether overwritten and deleted objects are kept as noncurrent versions."""
     noncurrent_expiration_days: int = Field(default=30, ge=1, le=36500)
+    """Days after which noncurrent versions are deleted."""
 
 
 class GatewayShare(Model):
-    """Limits of the tenant's app on the WebSocket gateways."""
+    """Limits of the tenant's app on the gateways. They take effect once the RealtimeCluster runs gateways."""
 
     max_connections: int = Field(default=500, ge=1, le=1000000)
+    """Sockets the tenant may have open at once. Takes effect once the RealtimeCluster runs gateways."""
     client_events_per_second: int = Field(default=10, ge=1, le=100000)
+    """Client events per second and socket. Takes effect once the RealtimeCluster runs gateways."""
     max_presence_members: int = Field(default=100, ge=1, le=10000)
-    allowed_origins: tuple[str, ...] = Field(default=(), max_length=64)
+    """Members of one presence channel. Takes effect once the RealtimeCluster runs gateways."""
+    allowed_origins: Annotated[tuple[Origin, ...], SET] = Field(default=(), max_length=64)
+    """Origins that browsers may connect from; none means any. Takes effect once the cluster runs gateways."""
 
 
 class TenantSpec(Model):
     """What an institution is given."""
 
     display_name: str = Field(default="", max_length=256)
-    cluster_ref: ClusterRef
-    owners: tuple[Owner, ...] = Field(default=(), max_length=64)
+    """The institution's name as people write it."""
+    cluster_ref: Annotated[
+        ClusterRef,
+        Rule(
+            "self == oldSelf",
+            "a tenant stays on its RealtimeCluster: to move it, make a new Tenant there and copy the data",
+        ),
+    ]
+    """The RealtimeCluster whose backends the tenant lives on. Immutable."""
+    owners: Annotated[
+        tuple[Owner, ...],
+        Rule(
+            "self.all(o, self.exists_one(p, p.kind == o.kind && p.name == o.name"
+            " && (has(p.__namespace__) ? p.__namespace__ : '')"
+            " == (has(o.__namespace__) ? o.__namespace__ : '')))",
+            "an owner stands here twice: leave the entry with the role that is meant",
+        ),
+    ] = Field(default=(), max_length=64)
+    """Who works in the tenant's namespace, and in which role."""
     suspended: bool = False
+    """Whether every door is shut: no login, no produce or consume, no objects. Data is untouched."""
     deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    """What becomes of the data of a deleted Tenant: Retain removes access only, Delete the data too."""
     postgres: PostgresShare = PostgresShare()
+    """Limits of the tenant's Postgres role."""
     redis: RedisShare = RedisShare()
+    """Limits of the tenant's Redis namespace."""
     kafka: KafkaShare = KafkaShare()
+    """Client quotas, storage and topics of the tenant in Kafka."""
     object_store: ObjectStoreShare = ObjectStoreShare()
+    """The tenant's bucket."""
     gateway: GatewayShare = GatewayShare()
-    compute: dict[str, str | int] = Field(default={})
+    """Limits of the tenant's app on the gateways. They take effect once the RealtimeCluster runs gateways."""
+    compute: Annotated[
+        dict[str, Quantity],
+        Rule(
+            f"self.all(k, k in {list(_QUOTA_NAMES)} || k.startsWith('count/') || k.startsWith('requests.')"
+            " && k.contains('/') || k.contains('.storageclass.storage.k8s.io/'))",
+            "must be names that a ResourceQuota counts, such as requests.cpu, pods or count/jobs.batch",
+        ),
+        Rule(
+            "['cpu', 'memory', 'ephemeral-storage']"
+            ".filter(r, 'requests.' + r in self && 'limits.' + r in self)"
+            ".map(r, [string(self['requests.' + r]), string(self['limits.' + r])])"
+            ".all(p, !isQuantity(p[0]) || !isQuantity(p[1])"
+            " || quantity(p[0]).compareTo(quantity(p[1])) <= 0)",
+            "requests must not be above limits: raise limits.<resource> or lower requests.<resource>",
+        ),
+    ] = Field(default={}, max_length=64)
+    """ResourceQuota of the tenant's namespace: by name, a quantity. Empty means no quota."""
+
+
+class Drift(Model):
+    """What was last found changed by hand in one backend, and was put right."""
+
+    backend: str
+    """The backend."""
+    time: datetime
+    """When it was found."""
+    message: str
+    """What was changed, and what was done about it."""
+
+
+class TenantStatus(Model):
+    """What the operator last saw of a Tenant."""
+
+    observed_generation: int = 0
+    """The generation of the spec that this status speaks of."""
+    observed_cluster_generation: int = 0
+    """The generation of the RealtimeCluster that this status speaks of."""
+    message: str = ""
+    """The first thing that is wrong, in words."""
+    namespace: str = ""
+    """The tenant's namespace."""
+    connections: int = 0
+    """WebSocket connections that are open now."""
+    storage: str = ""
+    """Data that the tenant keeps in all backends, in words."""
+    conditions: Annotated[tuple[Condition, ...], ListType("map", ("type",))] = ()
+    """Ready, and one condition for each backend."""
+    drift: Annotated[tuple[Drift, ...], ListType("map", ("backend",))] = ()
+    """For each backend the last change by hand that was put right."""
 
 
 class Tenant(Model):
@@ -97,7 +273,7 @@ class Tenant(Model):
 
     metadata: Metadata
     spec: TenantSpec
-    status: dict[str, Any] = {}
+    status: dict[str, Any] = Field(default={})
 
     @property
     def id(self) -> str:
