@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from stand import process
 from stand.part import Part
@@ -46,6 +46,15 @@ def _wait(stand: Stand, part: Part, child: subprocess.Popen[bytes]) -> None:
         raise Failure(f"{part.name} ended with {child.returncode}. The end of {log}:\n{tail(log)}")
 
 
+def _each(act: Callable[[Part], None], parts: Iterable[Part]) -> None:
+    """The act is done for every part, all at the same time."""
+    threads = [threading.Thread(target=act, args=(part,)) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 class _Ascent:
     """One `up`: every part in a thread of its own, which waits for the parts it needs."""
 
@@ -57,11 +66,7 @@ class _Ascent:
 
     def run(self) -> None:
         """Every part is ready and settled; else one Failure holds what went wrong with each."""
-        threads = [threading.Thread(target=self._bring, args=(part,)) for part in self._parts]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        _each(self._bring, self._parts)
         if self._failed:
             raise Failure("\n\n".join(self._failed.values()))
 
@@ -92,15 +97,24 @@ def up(stand: Stand, parts: Iterable[Part]) -> None:
 
 
 def down(stand: Stand, parts: Iterable[Part]) -> None:
-    """No process of these parts runs."""
+    """No process of these parts runs. A part ends after those that need it, which could not end well without it."""
+    every = tuple(parts)
+    ended = {part.name: threading.Event() for part in every}
+    failed: list[str] = []
 
     def end(part: Part) -> None:
-        if process.running(stand, part.name) or process.remaining(stand, part.name):
-            process.end(stand, part)
-            shown(part.name, "ended")
+        for other in every:
+            if part.name in other.after:
+                ended[other.name].wait()
+        try:
+            if process.running(stand, part.name) or process.remaining(stand, part.name):
+                process.end(stand, part)
+                shown(part.name, "ended")
+        except Failure as failure:
+            failed.append(str(failure))
+        finally:
+            ended[part.name].set()
 
-    threads = [threading.Thread(target=end, args=(part,)) for part in parts]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _each(end, every)
+    if failed:
+        raise Failure("\n".join(failed))

@@ -97,13 +97,21 @@ def _unmount(stand: Stand) -> None:
 def _forget_addresses(stand: Stand) -> None:
     """Every pod address is free again, and no chain or interface of a pod is left in the node's namespace."""
     shutil.rmtree(stand.state / "containerd" / "addresses", ignore_errors=True)
-    for cached in glob(f"/var/lib/cni/results/{stand.name}-*") + glob(f"/var/lib/cni/cache/results/{stand.name}-*"):
-        Path(cached).unlink(missing_ok=True)
+    results = Path("/var/lib/cni/results")
+    for cached in results.glob(f"{stand.name}-*"):
+        for network in results.glob(f"*-{cached.name.split('-')[1]}-*"):
+            network.unlink(missing_ok=True)
     inside = ["nsenter", f"--net=/run/netns/{stand.name}", "--"]
     succeeds([*inside, "ip", "link", "del", BRIDGE])
     for table in ("nat", "filter", "mangle"):
         succeeds([*inside, "iptables", "-t", table, "-F"])
         succeeds([*inside, "iptables", "-t", table, "-X"])
+
+
+def _forget_shims(stand: Stand) -> None:
+    """No socket of a shim is left in containerd's common folder; each task's folder says where its own is."""
+    for address in (stand.state / "containerd" / "state").glob("io.containerd.runtime.v2.task/*/*/address"):
+        Path(address.read_text().removeprefix("unix://")).unlink(missing_ok=True)
 
 
 def _forget_logs(stand: Stand) -> None:
@@ -121,6 +129,7 @@ def sweep(stand: Stand) -> None:
         until(lambda: _removed(cgroup), 2)
     _forget_addresses(stand)
     _forget_logs(stand)
+    _forget_shims(stand)
     shutil.rmtree(stand.state / "containerd" / "state", ignore_errors=True)
     shutil.rmtree(socket(stand).parent, ignore_errors=True)
 

@@ -49,6 +49,8 @@ def _prepare(stand: Stand) -> None:
         options = ["--username=postgres", f"--pwfile={password}", "--auth=scram-sha-256", "--encoding=UTF8"]
         output([*_unprivileged(folder), _program("initdb"), "-D", data, *options, "--locale=C.UTF-8", "--no-sync"])
         password.unlink()
+    # No server of ours runs by now; one that was killed may still wait to be reaped, which looks alive to the next.
+    (data / "postmaster.pid").unlink(missing_ok=True)
     (data / "pg_hba.conf").write_text("host all all all scram-sha-256\n")
 
 
