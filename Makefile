@@ -1,0 +1,61 @@
+SHELL := /bin/bash
+# The commands of the house. `make` alone lists them.
+CACHE := $(or $(MATRIXHUB_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/matrixhub)
+UV_VERSION := 0.13.9
+UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+BIN := .venv/bin
+STAND := python3 dev/stand
+
+.PHONY: help demo test check up down bench format generate lock
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+demo: ## everything, from nothing to three Ready Tenants on a real cluster; leaves it running
+	@$(STAND) preflight
+	@$(MAKE) --no-print-directory .venv/ready
+	@$(BIN)/python dev/demo up
+
+test: ## everything that CI runs
+	@$(STAND) preflight
+	@$(MAKE) --no-print-directory check
+	@$(STAND) up
+	@$(BIN)/pytest tests/backends tests/e2e; status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
+
+check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-timing 2>&1 | tail -n 12; exit $${PIPESTATUS[0]}
+	@$(BIN)/python -m matrixhub.api.crd --check
+	@$(BIN)/pytest -q tests/unit
+
+up: ## the stand alone: a real Kubernetes and real backends
+	@$(STAND) up
+
+down: ## ends the demo and the stand, and leaves nothing behind
+	@if [ -x $(BIN)/python ]; then $(BIN)/python dev/demo down; fi
+	@$(STAND) down
+
+bench: .venv/ready ## the benchmarks: one table, and .stand/bench.json
+	@$(STAND) up
+	@$(BIN)/python dev/bench
+
+format: .venv/ready ## puts the code in its form
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+generate: .venv/ready ## writes what is generated from the models
+	@$(BIN)/python -m matrixhub.api.crd
+
+lock: $(UV) ## resolves the dependencies anew
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \
+	  --group dev pyproject.toml -o requirements.lock --custom-compile-command 'make lock'
+
+$(UV):
+	@echo "Installing uv $(UV_VERSION)"
+	@python3 -m venv $(CACHE)/uv-$(UV_VERSION) && $(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+
+.venv/ready: $(UV) requirements.lock pyproject.toml
+	@echo "Installing the Python packages of requirements.lock"
+	@[ -x $(BIN)/python ] || $(UV) venv --quiet --python 3.11 .venv
+	@$(UV) pip sync --quiet --require-hashes requirements.lock
+	@$(UV) pip install --quiet --no-deps --editable .
+	@touch $@

@@ -1,0 +1,27 @@
+"""What can be set from outside, read from the environment in one place."""
+
+import os
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Settings of one operator process."""
+
+    model_config = ConfigDict(frozen=True)
+
+    log_format: str = Field(default="text", pattern="^(text|json)$")
+    """`text` or `json`."""
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    """Of the operator's own lines."""
+    resync_seconds: float = Field(default=45.0, gt=0)
+    """How often each backend is looked at as a whole: drift there is repaired within this time and a round's own."""
+    metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Where Prometheus metrics are served on all addresses; 0 serves none."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Config":
+        """Each field from `MATRIXHUB_<FIELD>`; raises ValidationError for a value that cannot be used."""
+        names = {field: f"MATRIXHUB_{field.upper()}" for field in cls.model_fields}
+        return cls.model_validate({f: environment[name] for f, name in names.items() if name in environment})

@@ -1,0 +1,139 @@
+"""What is to be written of our resources now: the difference between what is known and what they say."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from matrixhub.api import conditions, naming
+from matrixhub.engine.events import event
+from matrixhub.engine.outcome import Outcome
+from matrixhub.engine.registrar import Writes
+from matrixhub.engine.roster import Roster
+from matrixhub.engine.standing import Entry, turn
+from matrixhub.engine.status import cluster_status, tenant_status
+from matrixhub.kube.resources import Manifest
+
+API_VERSION = f"{naming.GROUP}/{naming.VERSION}"
+OPTIONAL = frozenset({"drift", "observedClusterGeneration"})
+"""Fields of a status that may be absent; one that was told and no longer is must go."""
+
+
+class Composer:
+    """Composes from the roster; holds what is to be told once, until it is."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._news: dict[str, list[tuple[str, str]]] = {}
+
+    def drifted(self, outcome: Outcome) -> None:
+        """The next write of the Tenant comes with an Event about what was repaired."""
+        message = f"{outcome.backend}: {'; '.join(outcome.actions)}"
+        self._news.setdefault(f"Tenant/{outcome.tenant}", []).append(("DriftRepaired", message))
+
+    def repaired(self, cluster: str, backend: str, sentences: Iterable[str]) -> None:
+        """The next write of the RealtimeCluster comes with an Event about what was changed in the shared part."""
+        message = f"{backend}: {'; '.join(sentences)}"
+        self._news.setdefault(f"RealtimeCluster/{cluster}", []).append(("Changed", message))
+
+    def compose(self, key: str) -> Writes:
+        """What is to be written of the resource `Kind/name` or `Kind/namespace/name`; nothing once it is gone."""
+        kind, _, name = key.partition("/")
+        news = self._news.pop(key, [])
+        return self._tenant(name, news) if kind == "Tenant" else self._cluster(name, news)
+
+    def _tenant(self, name: str, news: list[tuple[str, str]]) -> Writes:
+        entry = self._roster.entries.get(name)
+        if entry is None:
+            return Writes()
+        metadata = entry.tenant.metadata
+        now = datetime.now(UTC)
+        identity = {"name": name, "uid": metadata.uid}
+        held = naming.FINALIZER in metadata.finalizers
+        if entry.deleting and (not held or self._finished(entry)):
+            # Applying no finalizer takes away the one that was ours.
+            return Writes(finalizer=_manifest("Tenant", identity)) if held else Writes()
+        finalizer = None
+        if not held and not entry.invalid:
+            finalizer = _manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]})
+        status = tenant_status(entry, self._roster.backends(entry), self._roster.obstacle(entry), now)
+        return Writes(
+            finalizer,
+            _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
+            _events("Tenant", identity, "", news, entry.tenant.status, status, now),
+        )
+
+    def _finished(self, entry: Entry) -> bool:
+        plane = self._roster.plane_of(entry)
+        if plane is None:
+            return False
+        services = tuple(kind.name for kind in self._roster.services(plane))
+        return not turn(entry, services, self._roster.basis(entry, plane))
+
+    def _cluster(self, key: str, news: list[tuple[str, str]]) -> Writes:
+        plane = self._roster.planes.get(key)
+        if plane is None:
+            return Writes()
+        metadata = plane.cluster.metadata
+        now = datetime.now(UTC)
+        identity = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
+        services = [kind.name for kind in self._roster.services(plane)]
+        count = len(self._roster.members(key))
+        before = plane.cluster.status
+        status = cluster_status(before, metadata.generation, services, plane.health, count, now)
+        return Writes(
+            None,
+            _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,
+            _events("RealtimeCluster", identity, metadata.namespace, news, before, status, now),
+        )
+
+
+def differs(status: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Whether a write would change what we own of a status; the order of conditions doesn't count."""
+    if any(name in live and name not in status for name in OPTIONAL):
+        return True
+    return any(_comparable(name, value) != _comparable(name, live.get(name)) for name, value in status.items())
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if name != "conditions":
+        return value or None if isinstance(value, list) else value
+    return {condition["type"]: condition for condition in value or []}
+
+
+def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] | None = None) -> Manifest:
+    manifest: Manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": dict(metadata)}
+    return manifest if status is None else {**manifest, "status": dict(status)}
+
+
+def _events(  # noqa: PLR0913 - an Event's subject and what it tells
+    kind: str,
+    identity: Mapping[str, Any],
+    namespace: str,
+    news: list[tuple[str, str]],
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    now: datetime,
+) -> tuple[Manifest, ...]:
+    told = [("Normal", reason, message) for reason, message in news]
+    known = {condition.type: condition for condition in conditions.parse(before)}
+    for condition in conditions.parse(after):
+        past = known.get(condition.type)
+        if condition.type in (conditions.READY, conditions.STALLED):
+            continue
+        if condition.status == "False" and (past is None or (past.status, past.reason) != ("False", condition.reason)):
+            told.append(("Warning", condition.reason, f"{condition.type}: {condition.message}"))
+        elif condition.status == "True" and past and past.status == "False":
+            told.append(("Normal", "Recovered", f"{condition.type}: {condition.message}"))
+    return tuple(
+        event(
+            kind,
+            identity["name"],
+            namespace,
+            identity["uid"],
+            type_=type_,
+            reason=reason,
+            message=message,
+            now=now,
+        )
+        for type_, reason, message in told
+    )

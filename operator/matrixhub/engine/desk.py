@@ -1,0 +1,190 @@
+"""What a worker is handed: its tenants' intents, and a client made from the RealtimeCluster and its admin Secret."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from matrixhub.api.realtimecluster import SecretRef
+from matrixhub.backends.contract import Backend, Credential, Intent, Phase, Survey
+from matrixhub.engine.kinds import Kind
+from matrixhub.engine.outcome import Basis, Outcome
+from matrixhub.engine.roster import Roster
+from matrixhub.engine.vault import Vault
+from matrixhub.errors import BackendError, Rejected
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import SECRET
+
+
+class Inbox(Protocol):
+    """Who hears of outcomes and surveys."""
+
+    def report(self, outcome: Outcome) -> None:
+        """A tenant's share was brought to its desired state, or was not."""
+        ...
+
+    def surveyed(self, cluster: str, backend: str, survey: Survey | BackendError) -> None:
+        """The shared part of a backend was looked at."""
+        ...
+
+
+@dataclass(frozen=True)
+class ServiceDesk:
+    """The desk of one backend of one RealtimeCluster."""
+
+    kind: Kind
+    cluster: str
+    roster: Roster
+    credentials: "Credentials"
+    api: KubeApi
+    inbox: Inbox
+
+    def connect(self) -> Backend[Any, Any]:
+        """A client whose admin credentials were just read; raises Rejected when they are missing."""
+        plane = self.roster.planes.get(self.cluster)
+        if plane is None or (section := self.kind.section(plane.cluster)) is None:
+            raise Rejected("ClusterNotFound", f"RealtimeCluster {self.cluster} no longer has this backend")
+        namespace = plane.cluster.metadata.namespace
+        admin = _secret(self.api, namespace, section.admin_secret_ref)
+        tls = getattr(section, "tls", None)
+        authority = getattr(section, "ca_secret_ref", None) or (tls.ca_secret_ref if tls else None)
+        if authority:
+            admin["ca.crt"] = _key(_secret(self.api, namespace, authority), "ca.crt", namespace, authority)
+        return self.kind.client(plane.cluster, admin)
+
+    def members(self) -> Iterable[str]:
+        """Every tenant of the RealtimeCluster whose Secrets hold its credentials."""
+        return [t for t in self.roster.members(self.cluster) if self.roster.entries[t].housed]
+
+    def wishes(self, tenants: Iterable[str]) -> Mapping[str, tuple[Basis, Phase]]:
+        """What is wanted of each tenant, in short."""
+        return self.roster.wishes(tenants)
+
+    def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
+        """What is wanted of each tenant now."""
+        intents = {}
+        for tenant in tenants:
+            entry = self.roster.entries.get(tenant)
+            plane = self.roster.plane_of(entry) if entry else None
+            if entry is None or plane is None:
+                continue
+            credential = self.credentials.of(tenant, self.kind.name) if _living(entry.phase) else None
+            intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, self.roster.owner(entry), credential)
+        return intents
+
+    def report(self, outcome: Outcome) -> None:
+        """Passed on."""
+        self.inbox.report(outcome)
+
+    def surveyed(self, backend: str, survey: Survey | BackendError) -> None:
+        """Passed on."""
+        self.inbox.surveyed(self.cluster, backend, survey)
+
+
+@dataclass(frozen=True)
+class HousingDesk:
+    """The desk of the namespace backend: one for all RealtimeClusters, and the one that makes credentials."""
+
+    client: Backend[Any, Any]
+    roster: Roster
+    credentials: "Credentials"
+    inbox: Inbox
+
+    def connect(self) -> Backend[Any, Any]:
+        """The client of the Kubernetes API."""
+        return self.client
+
+    def members(self) -> Iterable[str]:
+        """Every tenant."""
+        return [tenant for cluster in self.roster.planes for tenant in self.roster.members(cluster)]
+
+    def wishes(self, tenants: Iterable[str]) -> Mapping[str, tuple[Basis, Phase]]:
+        """What is wanted of each tenant, in short."""
+        return self.roster.wishes(tenants)
+
+    def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
+        """What is wanted of each tenant now, with what its Secrets are to hold."""
+        known = {t: self.roster.entries[t] for t in tenants if t in self.roster.entries}
+        living = [tenant for tenant, entry in known.items() if _living(entry.phase)]
+        self.credentials.read(living)
+        intents = {}
+        for tenant, entry in known.items():
+            plane = self.roster.plane_of(entry)
+            if plane is None:
+                continue
+            owner, secrets = self.roster.owner(entry), {}
+            for kind in self.roster.services(plane) if _living(entry.phase) else ():
+                issues = kind.issues(plane.cluster)
+                credential = self.credentials.ensure(tenant, kind, issues=issues)
+                if credential:
+                    intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential)
+                    secrets[kind.secret_name] = kind.binding(intent)
+            intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, None, secrets)
+        return intents
+
+    def report(self, outcome: Outcome) -> None:
+        """Passed on."""
+        self.inbox.report(outcome)
+
+    def surveyed(self, backend: str, survey: Survey | BackendError) -> None:
+        """The Kubernetes API belongs to no RealtimeCluster: what is wrong with it shows on each."""
+        for cluster in list(self.roster.planes):
+            self.inbox.surveyed(cluster, backend, survey)
+
+
+class Credentials:
+    """The tenants' credentials: read from their Secrets once, made when missing, kept in memory.
+
+    Only the namespace's worker reads and makes them; other threads look them up.
+    """
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+        self._known: dict[str, dict[str, Credential]] = {}
+
+    def of(self, tenant: str, backend: str) -> Credential | None:
+        """The credential, if there is one yet."""
+        return self._known.get(tenant, {}).get(backend)
+
+    def read(self, tenants: Iterable[str]) -> None:
+        """Those of tenants not seen before are read from their Secrets."""
+        unknown = [tenant for tenant in tenants if tenant not in self._known]
+        if unknown:
+            found = self._vault.read(unknown)
+            for tenant in unknown:
+                self._known[tenant] = dict(found.get(tenant, {}))
+
+    def ensure(self, tenant: str, kind: Kind, *, issues: bool) -> Credential | None:
+        """The credential, made now if missing; None while a backend that issues its own has not."""
+        known = self._known[tenant]
+        if kind.name not in known and not issues:
+            known[kind.name] = self._vault.generate(kind.username(tenant))
+        return known.get(kind.name)
+
+    def store(self, tenant: str, backend: str, credential: Credential) -> None:
+        """A credential that a backend has issued takes the place of the former."""
+        self._known.setdefault(tenant, {})[backend] = credential
+
+    def forget(self, tenant: str) -> None:
+        """The tenant is gone, and its credentials with it."""
+        self._known.pop(tenant, None)
+
+
+def _living(phase: Phase) -> bool:
+    return phase in (Phase.ACTIVE, Phase.SUSPENDED)
+
+
+def _secret(api: KubeApi, namespace: str, reference: SecretRef) -> dict[str, str]:
+    secret = api.get(SECRET, reference.name, namespace)
+    if secret is None:
+        raise Rejected(
+            "SecretNotFound",
+            f"Secret {namespace}/{reference.name} does not exist: create it, or name another",
+        )
+    return {name: base64.b64decode(value).decode() for name, value in (secret.get("data") or {}).items()}
+
+
+def _key(secret: Mapping[str, str], key: str, namespace: str, reference: SecretRef) -> str:
+    if key not in secret:
+        raise Rejected("SecretInvalid", f"Secret {namespace}/{reference.name} has no key `{key}`: add it")
+    return secret[key]

@@ -1,0 +1,107 @@
+"""A keyed queue: deduplicated, live edits before resync, back-off per key, one key never twice at once.
+
+Pure: the clock and the jitter are handed in, so every property is tested without waiting.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+BACKOFF_FIRST, BACKOFF_LIMIT = 0.5, 30.0
+"""Seconds before the first retry of a key, and at most."""
+
+
+class Priority(IntEnum):
+    """Live edits are taken before what a resync has queued."""
+
+    LIVE = 0
+    RESYNC = 1
+
+
+@dataclass
+class KeyedQueue:
+    """Keys that wait to be worked on. Times are seconds of one monotonic clock."""
+
+    jitter: Callable[[], float]
+    """Returns a factor around 1 by which each back-off is stretched."""
+    _ready: tuple[OrderedDict[str, None], OrderedDict[str, None]] = field(
+        default_factory=lambda: (OrderedDict(), OrderedDict())
+    )
+    _delayed: dict[str, float] = field(default_factory=dict)
+    _working: set[str] = field(default_factory=set)
+    _again: dict[str, Priority] = field(default_factory=dict)
+    _failures: dict[str, int] = field(default_factory=dict)
+
+    def add(self, key: str, priority: Priority = Priority.LIVE) -> None:
+        """The key is ready; a live edit also ends its back-off. In progress: it is ready again afterwards."""
+        if key in self._working:
+            self._again[key] = min(priority, self._again.get(key, priority))
+        elif key in self._delayed and priority is Priority.RESYNC:
+            return
+        elif key not in self._ready[Priority.LIVE]:
+            self._delayed.pop(key, None)
+            self._ready[Priority.RESYNC].pop(key, None)
+            self._ready[priority][key] = None
+
+    def defer(self, key: str, due: float) -> None:
+        """The key is ready at `due`, or when it already is or was to be, whichever is earlier."""
+        if key in self._working:
+            self._again[key] = Priority.LIVE
+        elif not any(key in ready for ready in self._ready):
+            self._delayed[key] = min(due, self._delayed.get(key, due))
+
+    def take(self, now: float, limit: int) -> tuple[list[str], Priority]:
+        """Up to `limit` live keys in order of arrival; when there is none, all that a resync has queued."""
+        self._wake(now)
+        priority = Priority.LIVE if self._ready[Priority.LIVE] else Priority.RESYNC
+        ready = self._ready[priority]
+        count = len(ready) if priority is Priority.RESYNC else min(limit, len(ready))
+        keys = [ready.popitem(last=False)[0] for _ in range(count)]
+        self._working.update(keys)
+        return keys, priority
+
+    def done(self, key: str) -> None:
+        """The key was brought to its desired state; its back-off is forgotten."""
+        self._failures.pop(key, None)
+        self._release(key)
+
+    def retry(self, key: str, now: float, after: float | None = None) -> None:
+        """The key failed: it is ready again after `after` seconds, or after its own growing back-off."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = after if after is not None else min(BACKOFF_LIMIT, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
+        if key not in self._again:
+            self._delayed[key] = now + delay * self.jitter()
+        self._release(key)
+
+    def forget(self, key: str) -> None:
+        """Nothing is left of the key; one in progress is not queued again."""
+        for ready in self._ready:
+            ready.pop(key, None)
+        self._delayed.pop(key, None)
+        self._again.pop(key, None)
+        self._failures.pop(key, None)
+
+    def next_due(self, now: float) -> float | None:
+        """When `take` will next return something: `now`, a later time, or None while all is quiet."""
+        if any(self._ready):
+            return now
+        return max(now, min(self._delayed.values())) if self._delayed else None
+
+    def waiting(self) -> list[str]:
+        """Every key that is not in progress."""
+        return [*self._ready[Priority.LIVE], *self._ready[Priority.RESYNC], *self._delayed]
+
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing is in progress."""
+        return not (any(self._ready) or self._delayed or self._working)
+
+    def _wake(self, now: float) -> None:
+        for key in [key for key, due in self._delayed.items() if due <= now]:
+            del self._delayed[key]
+            self._ready[Priority.LIVE][key] = None
+
+    def _release(self, key: str) -> None:
+        self._working.discard(key)
+        if (priority := self._again.pop(key, None)) is not None:
+            self.add(key, priority)

@@ -1,0 +1,120 @@
+"""The one writer of our resources: finalizer, status and Events, each write only when something differs."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from matrixhub import metrics
+from matrixhub.engine.queue import KeyedQueue
+from matrixhub.errors import BackendError, Conflict
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import Manifest
+
+log = logging.getLogger(__name__)
+
+THREADS = 4
+"""Writes under way at once."""
+
+
+@dataclass(frozen=True)
+class Writes:
+    """What is to be written of one resource now; None where it is as it should be."""
+
+    finalizer: Manifest | None = None
+    status: Manifest | None = None
+    events: tuple[Manifest, ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What the API server answered: the resource as it is now."""
+
+    key: str
+    resource: Manifest | None
+    finalizer: bool
+
+
+class Registrar:
+    """Composes and writes one key at a time, several keys side by side; runs until cancelled."""
+
+    def __init__(self, api: KubeApi, compose: Callable[[str], Writes], written: Callable[[Written], None]) -> None:
+        self._api = api
+        self._compose = compose
+        self._written = written
+        self._queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+        self._woken = asyncio.Event()
+        self._free = asyncio.Semaphore(THREADS)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="registrar")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, key: str, delay: float = 0.0) -> None:
+        """The resource is composed and written after `delay` seconds, if it then differs."""
+        if delay:
+            self._queue.defer(key, time.monotonic() + delay)
+        else:
+            self._queue.add(key)
+        self._woken.set()
+
+    def forget(self, key: str) -> None:
+        """The resource is gone."""
+        self._queue.forget(key)
+
+    async def run(self) -> None:
+        """Never returns; cancelling ends it after the writes in progress."""
+        try:
+            while True:
+                await self._free.acquire()
+                key = await self._next()
+                task = asyncio.create_task(self._process(key))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _next(self) -> str:
+        while True:
+            keys, _ = self._queue.take(time.monotonic(), 1)
+            if len(keys) == 1:
+                return keys[0]
+            due = self._queue.next_due(time.monotonic())
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), None if due is None else max(0.0, due - time.monotonic()))
+            except TimeoutError:
+                continue
+
+    async def _process(self, key: str) -> None:
+        try:
+            writes = self._compose(key)
+            loop = asyncio.get_running_loop()
+            written = await loop.run_in_executor(self._threads, self._write, key, writes)
+            self._queue.done(key)
+            if written:
+                self._written(written)
+        except Conflict:
+            # Gone, or replaced by another of the same name: its own event follows.
+            self._queue.done(key)
+        except BackendError as error:
+            log.warning("Failed to write %s: %s", key, error.message)
+            self._queue.retry(key, time.monotonic())
+        except Exception:
+            log.exception("Failed to write %s", key)
+            self._queue.retry(key, time.monotonic())
+        finally:
+            self._free.release()
+            self._woken.set()
+
+    def _write(self, key: str, writes: Writes) -> Written | None:
+        resource = None
+        if writes.finalizer:
+            resource = self._api.apply(writes.finalizer)
+        if writes.status:
+            metrics.STATUS_WRITES.labels(kind=writes.status["kind"]).inc()
+            resource = self._api.apply_status(writes.status)
+        for event in writes.events:
+            self._api.create(event)
+        return Written(key, resource, writes.finalizer is not None) if resource else None

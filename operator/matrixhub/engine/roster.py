@@ -1,0 +1,81 @@
+"""Everything that is known of Tenants and RealtimeClusters, in memory. No I/O."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Owner, Phase
+from matrixhub.engine.kinds import Kind
+from matrixhub.engine.outcome import Basis
+from matrixhub.engine.standing import NAMESPACE, Entry
+from matrixhub.engine.status import Health
+from matrixhub.errors import BackendError, Transient
+
+
+@dataclass
+class Plane:
+    """One RealtimeCluster as last seen, and the health of its backends."""
+
+    cluster: RealtimeCluster
+    health: dict[str, Health] = field(default_factory=dict)
+
+
+@dataclass
+class Roster:
+    """Tenants by id and RealtimeClusters by `namespace/name`."""
+
+    hub: str
+    kinds: Sequence[Kind]
+    entries: dict[str, Entry] = field(default_factory=dict)
+    planes: dict[str, Plane] = field(default_factory=dict)
+
+    def plane_of(self, entry: Entry) -> Plane | None:
+        """The RealtimeCluster that the Tenant names, if it exists."""
+        return self.planes.get(str(entry.tenant.spec.cluster_ref))
+
+    def services(self, plane: Plane) -> tuple[Kind, ...]:
+        """The backends that the RealtimeCluster has, beside the namespace."""
+        return tuple(kind for kind in self.kinds if kind.section(plane.cluster) is not None)
+
+    def backends(self, entry: Entry) -> tuple[str, ...]:
+        """The backends whose conditions the Tenant shows; all, while its cluster is unknown."""
+        plane = self.plane_of(entry)
+        kinds = self.services(plane) if plane else self.kinds
+        return (NAMESPACE, *(kind.name for kind in kinds))
+
+    def members(self, cluster: str) -> list[str]:
+        """The ids of the tenants of one RealtimeCluster that may be worked on."""
+        return [
+            tenant
+            for tenant, entry in self.entries.items()
+            if str(entry.tenant.spec.cluster_ref) == cluster and not entry.invalid
+        ]
+
+    def basis(self, entry: Entry, plane: Plane) -> Basis:
+        """The wish that is to be fulfilled now."""
+        metadata = entry.tenant.metadata
+        return Basis(metadata.uid, metadata.generation, plane.cluster.metadata.generation)
+
+    def wishes(self, tenants: Iterable[str]) -> dict[str, tuple[Basis, Phase]]:
+        """What is wanted of each tenant, in short; those that are gone are left out."""
+        found = {}
+        for tenant in tenants:
+            entry = self.entries.get(tenant)
+            if entry and (plane := self.plane_of(entry)):
+                found[tenant] = (self.basis(entry, plane), entry.phase)
+        return found
+
+    def owner(self, entry: Entry) -> Owner:
+        """What the tenant's objects are marked with."""
+        return Owner(self.hub, entry.tenant.metadata.uid)
+
+    def obstacle(self, entry: Entry) -> BackendError | None:
+        """What keeps every backend from beginning."""
+        if self.plane_of(entry):
+            return None
+        reference = entry.tenant.spec.cluster_ref
+        return Transient(
+            "ClusterNotFound",
+            f"RealtimeCluster {reference} does not exist: create it, "
+            "or delete this Tenant and apply it with another clusterRef",
+        )

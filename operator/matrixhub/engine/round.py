@@ -1,0 +1,108 @@
+"""One round of one backend: observe, plan and apply for a batch of tenants, each with its own outcome."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from matrixhub import metrics
+from matrixhub.backends.contract import Action, Applied, Backend, Intent
+from matrixhub.engine.outcome import Basis, Outcome
+from matrixhub.errors import BackendError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Round:
+    """What a round ended with: outcomes, and (of a dry one) the tenants that need work."""
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    stale: list[str] = field(default_factory=list)
+
+
+def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent], *, dry: bool = False) -> Round:
+    """Every intent is carried out, or has its error in its outcome; `dry` only finds out who needs work.
+
+    Raises what the backend raises for all (`Unreachable`, `Rejected`). A bug met in a batch is looked for
+    tenant by tenant, so that it stays with the one tenant that shows it.
+    """
+    try:
+        return _attempt(name, backend, intents, dry=dry)
+    except BackendError:
+        raise
+    except Exception as bug:  # noqa: BLE001 - a bug is logged with its stack and must not end the worker
+        if len(intents) == 1:
+            ((tenant, intent),) = intents.items()
+            log.exception("Failed to reconcile Tenant", extra={"tenant": tenant, "backend": name})
+            error = BackendError("InternalError", f"{type(bug).__name__}: see the operator's log")
+            return Round({tenant: _outcome(name, intent, error=error)})
+    merged = Round()
+    for tenant, intent in intents.items():
+        one = reconcile(name, backend, {tenant: intent}, dry=dry)
+        merged.outcomes.update(one.outcomes)
+        merged.stale += one.stale
+    return merged
+
+
+def _attempt(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent], *, dry: bool) -> Round:
+    started = time.monotonic()
+    metrics.BACKEND_CALLS.labels(backend=name, call="observe").inc()
+    observed = backend.observe(list(intents.values()))
+    result = Round()
+    plans: dict[str, tuple[Action, ...]] = {}
+    for tenant, intent in intents.items():
+        try:
+            plan = _plan(backend, intent, observed[tenant])
+        except BackendError as error:
+            result.outcomes[tenant] = _outcome(name, intent, error=error)
+            continue
+        if not plan:
+            result.outcomes[tenant] = _outcome(name, intent)
+        elif dry:
+            result.stale.append(tenant)
+        else:
+            plans[tenant] = plan
+    if plans:
+        metrics.BACKEND_CALLS.labels(backend=name, call="apply").inc()
+        applied = backend.apply(plans)
+        seconds = time.monotonic() - started
+        for tenant, plan in plans.items():
+            result.outcomes[tenant] = _outcome(name, intents[tenant], applied[tenant], plan, seconds=seconds)
+    metrics.RECONCILE_SECONDS.labels(backend=name).observe(time.monotonic() - started)
+    return result
+
+
+def _plan(backend: Backend[Any, Any], intent: Intent, observed: Any) -> tuple[Action, ...]:
+    if isinstance(observed, BackendError):
+        raise observed
+    return backend.plan(backend.desired(intent), observed)
+
+
+def _outcome(
+    name: str,
+    intent: Intent,
+    applied: Applied | None = None,
+    plan: tuple[Action, ...] = (),
+    *,
+    error: BackendError | None = None,
+    seconds: float = 0.0,
+) -> Outcome:
+    error = applied.error if applied else error
+    metrics.RECONCILES.labels(backend=name, result=error.reason if error else "Succeeded").inc()
+    return Outcome(
+        tenant=intent.tenant.id,
+        backend=name,
+        basis=basis_of(intent),
+        phase=intent.phase,
+        actions=tuple(str(action) for action in plan) if error is None else (),
+        error=error,
+        issued=applied.issued if applied else None,
+        seconds=seconds,
+    )
+
+
+def basis_of(intent: Intent) -> Basis:
+    """The wish that an intent stands for."""
+    return Basis(intent.tenant.metadata.uid, intent.tenant.metadata.generation, intent.cluster.metadata.generation)

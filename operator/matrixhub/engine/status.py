@@ -1,0 +1,185 @@
+"""From standings to the status of a Tenant and of a RealtimeCluster. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from matrixhub.api import conditions, naming
+from matrixhub.api.conditions import Condition
+from matrixhub.backends.contract import Phase, Survey
+from matrixhub.engine.outcome import Basis
+from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, drifts
+from matrixhub.errors import BackendError, Conflict, Rejected
+
+CONDITION = {
+    NAMESPACE: "NamespaceReady",
+    "postgres": "PostgresReady",
+    "redis": "RedisReady",
+    "kafka": "KafkaReady",
+    "objectstore": "ObjectStoreReady",
+}
+"""The condition of each backend, in the order in which they are shown."""
+_DONE = {
+    Phase.ACTIVE: ("Succeeded", "Ready"),
+    Phase.SUSPENDED: ("Suspended", "Suspended: the data is untouched and every door is shut"),
+    Phase.RETAINED: ("Retained", "Access is removed, the data is kept"),
+    Phase.DELETED: ("Deleted", "Access and data are removed"),
+}
+
+
+def _say(
+    kind: str, status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int
+) -> Condition:
+    return Condition(type=kind, status=status, reason=reason, message=message, observed_generation=generation)
+
+
+def timestamp(moment: datetime) -> str:
+    """The moment as the API server writes it: UTC, whole seconds."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def tenant_status(entry: Entry, backends: Sequence[str], trouble: BackendError | None, now: datetime) -> dict[str, Any]:
+    """The whole status of a Tenant. `trouble` is what keeps all backends from beginning, such as a missing cluster."""
+    tenant = entry.tenant
+    generation = tenant.metadata.generation
+    told = [_condition(entry, name, trouble) for name in backends]
+    summary = conditions.summarize(told, generation)
+    if entry.deleting:
+        summary = _terminating(summary, generation)
+    merged = _merged(tenant.status, [summary, *stalled(summary, entry), *told], now)
+    status: dict[str, Any] = {
+        "observedGeneration": generation,
+        "namespace": naming.namespace(tenant.id),
+        "message": summary.message,
+        "conditions": [condition.dump() for condition in merged],
+    }
+    if clusters := {s.settled.cluster_generation for s in entry.standings.values() if s.settled}:
+        status["observedClusterGeneration"] = min(clusters)
+    if found := drifts(entry.standings):
+        status["drift"] = [
+            {"backend": drift.backend, "time": timestamp(drift.time), "message": drift.message} for drift in found
+        ]
+    return status
+
+
+def stalled(summary: Condition, entry: Entry) -> list[Condition]:
+    """`Stalled`, while nothing will change until a person acts."""
+    errors = [s.outcome.error for s in entry.standings.values() if s.outcome and s.outcome.error]
+    stuck = entry.invalid or any(isinstance(error, Rejected | Conflict) for error in errors)
+    return [conditions.stalled(summary)] if stuck and summary.status == "False" else []
+
+
+def _merged(status: Mapping[str, Any], new: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
+    """The new conditions with their times kept; one that is no longer told goes."""
+    types = {condition.type for condition in new}
+    old = [condition for condition in conditions.parse(status) if condition.type in types]
+    return conditions.merge(old, new, now)
+
+
+def _terminating(summary: Condition, generation: int) -> Condition:
+    message = "Waiting for the backends" if summary.status == "True" else f"Waiting: {summary.message}"
+    return _say("Ready", "False", "Terminating", message, generation)
+
+
+def _condition(entry: Entry, backend: str, trouble: BackendError | None) -> Condition:
+    kind, generation = CONDITION[backend], entry.tenant.metadata.generation
+    outcome = entry.standings.get(backend, Standing()).outcome
+    if entry.invalid:
+        return _say(kind, "False", "InvalidSpec", entry.invalid, generation)
+    if trouble:
+        return _say(kind, "False", trouble.reason, trouble.message, generation)
+    if outcome is None or outcome.basis.uid != entry.tenant.metadata.uid:
+        before = "" if backend == NAMESPACE or entry.housed else " for the namespace, which holds the credentials"
+        return _say(kind, "Unknown", "Pending", f"Waiting{before}", generation)
+    if outcome.error:
+        error = outcome.error
+        return _say(kind, "False", error.reason, error.message, outcome.basis.generation)
+    if outcome.phase is not entry.phase:
+        return _say(kind, "Unknown", "Pending", "Waiting", generation)
+    reason, message = _DONE[outcome.phase]
+    return _say(kind, "True", reason, message, outcome.basis.generation)
+
+
+def standings_of(status: Mapping[str, Any], uid: str) -> dict[str, Standing]:
+    """What a status read at start tells: which wishes were already fulfilled, and the last drifts."""
+    cluster_generation: int | None = status.get("observedClusterGeneration")
+    drift = {
+        item["backend"]: Drift(item["backend"], _moment(item["time"]), item["message"])
+        for item in status.get("drift", [])
+    }
+    known = {condition.type: condition for condition in conditions.parse(status)}
+    standings = {}
+    for backend, kind in CONDITION.items():
+        condition = known.get(kind)
+        fulfilled = condition is not None and condition.status == "True" and cluster_generation is not None
+        basis = Basis(uid, condition.observed_generation, cluster_generation) if condition and fulfilled else None
+        standings[backend] = Standing(settled=basis, drift=drift.get(backend))
+    return standings
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True)
+class Health:
+    """The last survey of one backend of a RealtimeCluster, or what is wrong with it, and since when."""
+
+    survey: Survey | BackendError
+    since: datetime
+    version: str = ""
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the backend can be worked with."""
+        return isinstance(self.survey, Survey)
+
+
+def cluster_status(
+    status: Mapping[str, Any],
+    generation: int,
+    backends: Sequence[str],
+    health: Mapping[str, Health],
+    tenants: int,
+    now: datetime,
+) -> dict[str, Any]:
+    """The whole status of a RealtimeCluster."""
+    told = [_cluster_condition(name, health.get(name), generation) for name in backends]
+    summary = conditions.summarize(told, generation)
+    merged = _merged(status, [summary, *told], now)
+    return {
+        "observedGeneration": generation,
+        "message": summary.message,
+        "tenants": tenants,
+        "conditions": [condition.dump() for condition in merged],
+        "backends": [
+            {
+                "name": name,
+                "reachable": health[name].reachable,
+                "since": timestamp(health[name].since),
+                "version": health[name].version,
+            }
+            for name in backends
+            if name in health
+        ],
+        "findings": [
+            {"backend": name, "reason": finding.reason, "message": finding.message}
+            for name in backends
+            if name in health and isinstance(survey := health[name].survey, Survey)
+            for finding in survey.findings
+        ],
+    }
+
+
+def _cluster_condition(backend: str, health: Health | None, generation: int) -> Condition:
+    kind = CONDITION[backend]
+    if health is None:
+        return _say(kind, "Unknown", "Pending", "Waiting", generation)
+    if isinstance(health.survey, BackendError):
+        return _say(kind, "False", health.survey.reason, health.survey.message, generation)
+    if findings := health.survey.findings:
+        more = f" (and {len(findings) - 1} more: see status.findings)" if len(findings) > 1 else ""
+        message = findings[0].message + more
+        return _say(kind, "False", findings[0].reason, message, generation)
+    return _say(kind, "True", "Succeeded", "Ready", generation)

@@ -1,0 +1,252 @@
+"""The worker of one backend of one RealtimeCluster: takes what has gathered and brings it to its desired state."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol, runtime_checkable
+
+from matrixhub import metrics
+from matrixhub.backends.contract import Backend, Intent, Phase, Survey
+from matrixhub.engine.outcome import Basis, Outcome
+from matrixhub.engine.queue import KeyedQueue, Priority
+from matrixhub.engine.round import Round, reconcile
+from matrixhub.errors import BackendError, Transient, Unreachable
+
+log = logging.getLogger(__name__)
+
+BATCH = 100
+"""Live tenants per round, the batch size of Strimzi's topic operator."""
+PULSE = 3.0
+"""Seconds between two looks at whether the servers were restarted."""
+TROUBLE_FIRST, TROUBLE_LIMIT = 0.5, 5.0
+"""Seconds until a backend that is away is tried again: at first, and at most."""
+TOLD_BY_ALL = 2
+"""Failures in a row after which every tenant of the backend says that it is away, not only those that wait."""
+
+
+@runtime_checkable
+class Pulsing(Protocol):
+    """A backend whose servers lose something when they restart."""
+
+    def pulse(self) -> str:
+        """A fingerprint that changes when a server was restarted."""
+        ...
+
+
+class Desk(Protocol):
+    """Where a worker gets its work from and reports to. Called in the event loop but where it says otherwise."""
+
+    def connect(self) -> Backend[Any, Any]:
+        """A fresh client, its credentials just read; called in the worker's thread. Raises BackendError."""
+        ...
+
+    def members(self) -> Iterable[str]:
+        """Every tenant that belongs to this backend."""
+        ...
+
+    def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
+        """What is wanted of each tenant now, leaving out those that are gone; called in the worker's thread."""
+        ...
+
+    def wishes(self, tenants: Iterable[str]) -> Mapping[str, tuple[Basis, Phase]]:
+        """What is wanted of each tenant, in short."""
+        ...
+
+    def report(self, outcome: Outcome) -> None:
+        """A tenant's share was brought to its desired state, or was not."""
+        ...
+
+    def surveyed(self, backend: str, survey: Survey | BackendError) -> None:
+        """The shared part was looked at, or the backend as a whole is in trouble."""
+        ...
+
+
+@dataclass
+class Trouble:
+    """The backend as a whole cannot be worked with."""
+
+    error: BackendError
+    since: datetime
+    retry_at: float
+    failures: int = 1
+
+
+class Worker:
+    """Runs until cancelled. While its backend is away it waits, and nobody else does."""
+
+    def __init__(self, name: str, desk: Desk, resync: float) -> None:
+        self.name = name
+        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+        self._desk = desk
+        self._resync = resync
+        self._backend: Backend[Any, Any] | None = None
+        self._trouble: Trouble | None = None
+        self._outdated = False
+        self._pulse = ""
+        self._next_resync = 0.0
+        self._next_pulse = 0.0
+        self._woken = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+
+    def add(self, tenant: str, priority: Priority = Priority.LIVE) -> None:
+        """The tenant will be worked on; while the backend is away its trouble is reported at once."""
+        self.queue.add(tenant, priority)
+        if self._trouble:
+            self._report_trouble([tenant])
+        self._woken.set()
+
+    def reconnect(self) -> None:
+        """The next round begins with a new client and a full resync: the RealtimeCluster has changed."""
+        self._outdated = True
+        self._next_resync = 0.0
+        if self._trouble:
+            self._trouble.retry_at = 0.0
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Never returns; cancelling ends it after the call in progress."""
+        try:
+            while True:
+                await self._sleep()
+                try:
+                    await self._turn()
+                except BackendError as error:
+                    self._enter_trouble(error)
+        finally:
+            self._thread.shutdown(wait=False, cancel_futures=True)
+            self._drop()
+
+    async def _turn(self) -> None:
+        now = time.monotonic()
+        if self._outdated:
+            self._drop()
+        if self._trouble or self._backend is None or now >= self._next_resync:
+            await self._survey(now)
+        elif now >= self._next_pulse:
+            await self._feel_pulse(now)
+        keys, priority = self.queue.take(time.monotonic(), BATCH)
+        if keys:
+            await self._work(keys, priority)
+
+    async def _survey(self, now: float) -> None:
+        """The shared part is in place; at each resync everybody is looked at."""
+        survey = await self._call(self._prepare)
+        if self._trouble:
+            log.info("Backend answers again", extra={"backend": self.name})
+            self._trouble = None
+        if now >= self._next_resync:
+            self._next_resync = now + self._resync * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load
+            for tenant in self._desk.members():
+                self.queue.add(tenant, Priority.RESYNC)
+        await self._feel_pulse(now)
+        self._desk.surveyed(self.name, survey)
+
+    async def _feel_pulse(self, now: float) -> None:
+        """Everybody is looked at again when a server was restarted."""
+        self._next_pulse = now + PULSE
+        backend = self._backend
+        if not isinstance(backend, Pulsing):
+            return
+        pulse = await self._call(backend.pulse)
+        if self._pulse and pulse != self._pulse:
+            log.info("Backend was restarted", extra={"backend": self.name})
+            for tenant in self._desk.members():
+                self.queue.add(tenant, Priority.RESYNC)
+        self._pulse = pulse
+
+    async def _work(self, keys: list[str], priority: Priority) -> None:
+        try:
+            intents, result = await self._call(self._round, keys, priority)
+        except BackendError:
+            for key in keys:
+                self.queue.done(key)
+                self.queue.add(key, priority)
+            raise
+        for key in keys:
+            outcome = result.outcomes.get(key)
+            if outcome is None or outcome.error is None:
+                self.queue.done(key)
+            else:
+                after = outcome.error.retry_after if isinstance(outcome.error, Transient) else None
+                self.queue.retry(key, time.monotonic(), after)
+            if key not in intents:
+                self.queue.forget(key)
+        for key in result.stale:
+            self.queue.add(key)
+        for outcome in result.outcomes.values():
+            self._desk.report(outcome)
+
+    def _round(self, keys: list[str], priority: Priority) -> tuple[Mapping[str, Intent], Round]:
+        """A resync only looks: whoever needs work joins the live keys, so nobody waits for a long repair."""
+        intents = self._desk.intents(keys)
+        if not intents or self._backend is None:
+            return intents, Round()
+        return intents, reconcile(self.name, self._backend, intents, dry=priority is Priority.RESYNC)
+
+    def _prepare(self) -> Survey:
+        if self._backend is None:
+            self._backend = self._desk.connect()
+        metrics.BACKEND_CALLS.labels(backend=self.name, call="prepare").inc()
+        return self._backend.prepare()
+
+    async def _call(self, function: Callable[..., Any], *args: object) -> Any:
+        """The function's result, run in this worker's own thread; a bug is logged and becomes an error."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        except (BackendError, asyncio.CancelledError):
+            raise
+        except Exception as bug:
+            log.exception("Backend failed", extra={"backend": self.name})
+            raise Transient("InternalError", f"{type(bug).__name__}: see the operator's log") from None
+
+    def _enter_trouble(self, error: BackendError) -> None:
+        """Told on the RealtimeCluster and by those who wait; by every tenant if the next try fails as well."""
+        before = self._trouble
+        failures = before.failures + 1 if before else 1
+        since = before.since if before else datetime.now(UTC)
+        if before is None:
+            log.warning("Backend is in trouble: %s", error.message, extra={"backend": self.name})
+        if isinstance(error, Unreachable):
+            error = Unreachable(f"{error.message}, since {since:%Y-%m-%dT%H:%M:%SZ}")
+        delay = min(TROUBLE_LIMIT, TROUBLE_FIRST * 2 ** (failures - 1))
+        self._trouble = Trouble(error, since, time.monotonic() + delay, failures)
+        self._drop()
+        self._desk.surveyed(self.name, error)
+        if failures == TOLD_BY_ALL:
+            for tenant in self._desk.members():
+                self.queue.add(tenant, Priority.RESYNC)
+        self._report_trouble(self.queue.waiting())
+
+    def _report_trouble(self, tenants: Iterable[str]) -> None:
+        trouble = self._trouble
+        if trouble is None:
+            return
+        for tenant, (basis, phase) in self._desk.wishes(tenants).items():
+            self._desk.report(Outcome(tenant, self.name, basis, phase, error=trouble.error))
+
+    def _drop(self) -> None:
+        self._outdated = False
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+
+    async def _sleep(self) -> None:
+        """Until there is something to do."""
+        while (delay := self._due() - time.monotonic()) > 0:
+            self._woken.clear()
+            try:
+                await asyncio.wait_for(self._woken.wait(), delay)
+            except TimeoutError:
+                return
+
+    def _due(self) -> float:
+        if self._trouble:
+            return self._trouble.retry_at
+        due = self.queue.next_due(time.monotonic())
+        regular = min(self._next_resync, self._next_pulse) if self._backend else 0.0
+        return min(regular, due) if due is not None else regular

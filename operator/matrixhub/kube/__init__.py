@@ -1,0 +1,1 @@
+"""The Kubernetes API: resource paths (pure) and the client."""

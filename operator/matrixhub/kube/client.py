@@ -1,0 +1,152 @@
+"""The Kubernetes API client: plain dictionaries in and out, errors as ours."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3.exceptions
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from matrixhub import metrics
+from matrixhub.api import naming
+from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
+from matrixhub.kube.resources import Manifest, Resource, path_of
+
+TIMEOUT = (3.0, 30.0)
+"""Seconds to connect and to read."""
+PAGE = 500
+"""Objects per page of a list, the page size of kubectl."""
+HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_INVALID = 403, 404, 409, 422
+HTTP_TOO_MANY, HTTP_SERVER_ERROR = 429, 500
+
+
+class KubeApi:
+    """Requests to one API server; safe to share between threads.
+
+    Every method raises `Unreachable` when the server does not answer, `Rejected` when it refuses
+    (`PermissionDenied`, `Invalid`), `Conflict` for HTTP 409 and `Transient` for throttling and server errors.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: str | None = None,
+        *,
+        connections: int = 16,
+        on_write: Callable[[Manifest], None] = lambda _: None,
+    ) -> None:
+        """Reads the service account's, or else the given or usual kubeconfig; `on_write` hears each write's answer."""
+        configuration = client.Configuration()
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+        except config.ConfigException:
+            config.load_kube_config(kubeconfig, client_configuration=configuration)
+        configuration.connection_pool_maxsize = connections
+        self._client = client.ApiClient(configuration)
+        self._configuration = configuration
+        self._on_write = on_write
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Manifest | None:
+        """The object, or None when it does not exist."""
+        try:
+            return self._request("GET", resource.path(name, namespace))
+        except _NotFound:
+            return None
+
+    def list(self, resource: Resource, namespace: str | None = None, labels: str = "") -> Iterator[Manifest]:
+        """All objects that carry the labels, read in pages."""
+        token = ""
+        while True:
+            query = {"labelSelector": labels, "limit": str(PAGE), "continue": token}
+            page = self._request("GET", resource.collection(namespace), query)
+            for item in page["items"]:
+                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return
+
+    def create(self, manifest: Manifest) -> Manifest:
+        """The object exists as described; raises Conflict when one of that name was there before."""
+        path = path_of(manifest).rsplit("/", 1)[0]
+        return self._noted(self._request("POST", path, {"fieldManager": naming.FIELD_MANAGER}, manifest))
+
+    def apply(self, manifest: Manifest) -> Manifest:
+        """The fields of the manifest are as described and ours, whoever had set them (server-side apply)."""
+        return self._apply(path_of(manifest), manifest)
+
+    def apply_status(self, manifest: Manifest) -> Manifest:
+        """The status is as described; raises Conflict when the object is gone or of another uid."""
+        try:
+            return self._apply(f"{path_of(manifest)}/status", manifest)
+        except _NotFound:
+            raise Conflict(f"{manifest['kind']} {manifest['metadata']['name']} is gone", "nobody") from None
+
+    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
+        """The object is gone or on its way out."""
+        try:
+            self._request("DELETE", resource.path(name, namespace), None, {"propagationPolicy": "Background"})
+        except _NotFound:
+            return
+
+    def _apply(self, path: str, manifest: Manifest) -> Manifest:
+        query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
+        return self._noted(self._request("PATCH", path, query, manifest, "application/apply-patch+yaml"))
+
+    def _noted(self, answer: Manifest) -> Manifest:
+        self._on_write(answer)
+        return answer
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        filled = {name: value for name, value in (query or {}).items() if value}
+        url = f"{self._configuration.host}{path}" + (f"?{urlencode(filled)}" if filled else "")
+        # A string body is sent as it is; JSON is YAML, which server-side apply asks for.
+        payload = json.dumps(body) if content_type != "application/json" else body
+        metrics.KUBERNETES_REQUESTS.labels(verb=method.lower()).inc()
+        try:
+            response = self._client.call_api(method, url, headers, payload, _request_timeout=TIMEOUT)
+            data = response.read()
+        except ApiException as error:
+            raise _translated(error, method, path) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise Unreachable(f"the Kubernetes API does not answer: {type(error).__name__}") from None
+        if response.status >= 400:  # noqa: PLR2004 - the first of HTTP's error codes
+            raise _translated(ApiException(status=response.status, reason=data.decode()), method, path)
+        return json.loads(data) if data else {}
+
+
+class _NotFound(Rejected):
+    """HTTP 404."""
+
+
+def _translated(error: ApiException, method: str, path: str) -> Exception:
+    sentence = _sentence(error)
+    if error.status == HTTP_NOT_FOUND:
+        return _NotFound("NotFound", sentence)
+    if error.status == HTTP_CONFLICT:
+        return Conflict(sentence, "another writer")
+    if error.status in (401, HTTP_FORBIDDEN):
+        return Rejected("PermissionDenied", f"the Kubernetes API refused {method} {path}: {sentence}")
+    if error.status in (400, HTTP_INVALID):
+        return Rejected("Invalid", sentence)
+    if error.status == HTTP_TOO_MANY or (error.status or 0) >= HTTP_SERVER_ERROR:
+        return Transient("KubernetesBusy", sentence)
+    return error
+
+
+def _sentence(error: ApiException) -> str:
+    """The API server's own words."""
+    text = error.body or error.reason or ""
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(text)

@@ -1,0 +1,62 @@
+"""Where each kind of object lives in the API. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from matrixhub.api import naming
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind: its API version, its plural, and whether it lives in a namespace."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def collection(self, namespace: str | None = None) -> str:
+        """The path of all objects, or of those of one namespace."""
+        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
+        return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
+
+    def path(self, name: str, namespace: str | None = None) -> str:
+        """The path of one object."""
+        return f"{self.collection(namespace if self.namespaced else None)}/{name}"
+
+
+NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
+SECRET = Resource("v1", "Secret", "secrets")
+EVENT = Resource("v1", "Event", "events")
+RESOURCE_QUOTA = Resource("v1", "ResourceQuota", "resourcequotas")
+LIMIT_RANGE = Resource("v1", "LimitRange", "limitranges")
+NETWORK_POLICY = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
+ROLE_BINDING = Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings")
+CLUSTER_ROLE = Resource("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False)
+CLUSTER_ROLE_BINDING = Resource(
+    "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
+)
+TENANT = Resource(f"{naming.GROUP}/{naming.VERSION}", "Tenant", "tenants", namespaced=False)
+REALTIME_CLUSTER = Resource(f"{naming.GROUP}/{naming.VERSION}", "RealtimeCluster", "realtimeclusters")
+
+OWNED = (
+    NAMESPACE,
+    RESOURCE_QUOTA,
+    LIMIT_RANGE,
+    NETWORK_POLICY,
+    ROLE_BINDING,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    SECRET,
+)
+"""The kinds that a tenant's namespace share consists of, in the order in which they are applied."""
+
+BY_KIND = {resource.kind: resource for resource in (*OWNED, EVENT, TENANT, REALTIME_CLUSTER)}
+
+
+def path_of(manifest: Manifest) -> str:
+    """The path of the object that a manifest describes."""
+    metadata = manifest["metadata"]
+    return BY_KIND[manifest["kind"]].path(metadata["name"], metadata.get("namespace"))

@@ -1,0 +1,112 @@
+"""The composition root: the only place that wires."""
+
+import asyncio
+import signal
+import sys
+
+import prometheus_client
+
+from matrixhub import log
+from matrixhub.api import naming
+from matrixhub.backends.kafka import client as kafka
+from matrixhub.backends.kafka import desired as kafka_desired
+from matrixhub.backends.namespace import client as namespace
+from matrixhub.backends.objectstore import client as objectstore
+from matrixhub.backends.objectstore import desired as objectstore_desired
+from matrixhub.backends.postgres import client as postgres
+from matrixhub.backends.postgres import desired as postgres_desired
+from matrixhub.backends.redis import client as redis
+from matrixhub.backends.redis import desired as redis_desired
+from matrixhub.config import Config
+from matrixhub.engine.controller import Controller
+from matrixhub.engine.desk import Credentials
+from matrixhub.engine.kinds import Kind
+from matrixhub.engine.vault import Vault
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import NAMESPACE
+from matrixhub.watch import Echoes, watch
+
+KINDS = (
+    Kind(
+        name="postgres",
+        secret_name="postgres",
+        section=lambda cluster: cluster.spec.postgres,
+        client=postgres.Client,
+        binding=postgres_desired.binding,
+        username=naming.postgres_role,
+        issues=lambda _: False,
+    ),
+    Kind(
+        name="redis",
+        secret_name="redis",
+        section=lambda cluster: cluster.spec.redis,
+        client=redis.Client,
+        binding=redis_desired.binding,
+        username=naming.redis_user,
+        issues=lambda _: False,
+    ),
+    Kind(
+        name="kafka",
+        secret_name="kafka",
+        section=lambda cluster: cluster.spec.kafka,
+        client=kafka.Client,
+        binding=kafka_desired.binding,
+        username=naming.kafka_user,
+        issues=lambda _: False,
+    ),
+    Kind(
+        name="objectstore",
+        secret_name="object-store",
+        section=lambda cluster: cluster.spec.object_store,
+        client=objectstore.Client,
+        binding=objectstore_desired.binding,
+        username=naming.object_store_user,
+        issues=lambda cluster: cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws",
+    ),
+)
+
+
+async def run(config: Config) -> None:
+    """Runs the operator until SIGTERM or SIGINT."""
+    echoes = Echoes()
+    api = KubeApi(on_write=echoes.note)
+    vault = Vault(api, {kind.name: kind.secret_name for kind in KINDS})
+    controller = Controller(
+        hub=_hub(api),
+        kinds=KINDS,
+        housing=namespace.Client(api),
+        credentials=Credentials(vault),
+        api=api,
+        resync=config.resync_seconds,
+    )
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    if config.metrics_port:
+        prometheus_client.start_http_server(config.metrics_port)
+    engine = asyncio.create_task(controller.run())
+    watching = asyncio.create_task(watch(controller, echoes, stop))
+    done, _ = await asyncio.wait({engine, watching}, return_when=asyncio.FIRST_COMPLETED)
+    engine.cancel()
+    for task in done:
+        task.result()
+
+
+def _hub(api: KubeApi) -> str:
+    """What tells this Kubernetes cluster from every other: the uid of its kube-system namespace."""
+    namespace_ = api.get(NAMESPACE, "kube-system")
+    if namespace_ is None:
+        raise SystemExit("the Kubernetes cluster has no kube-system namespace")
+    return str(namespace_["metadata"]["uid"])
+
+
+def main() -> int:
+    """The command `matrixhub`."""
+    config = Config.from_environment()
+    log.configure(config.log_format, config.log_level)
+    asyncio.run(run(config))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

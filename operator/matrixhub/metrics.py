@@ -1,0 +1,16 @@
+"""What the operator counts, by Prometheus conventions. Cardinality is bounded: no label holds a tenant."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+KUBERNETES_REQUESTS = Counter("matrixhub_kubernetes_requests_total", "Requests to the Kubernetes API.", ["verb"])
+BACKEND_CALLS = Counter(
+    "matrixhub_backend_calls_total", "Calls of a backend's observe, apply and prepare.", ["backend", "call"]
+)
+RECONCILES = Counter("matrixhub_reconciles_total", "Tenants reconciled.", ["backend", "result"])
+RECONCILE_SECONDS = Histogram(
+    "matrixhub_reconcile_batch_duration_seconds", "Time to reconcile one batch of tenants.", ["backend"]
+)
+DRIFT_REPAIRED = Counter("matrixhub_drift_repaired_total", "Changes made by others that were undone.", ["backend"])
+STATUS_WRITES = Counter("matrixhub_status_writes_total", "Writes of a status.", ["kind"])
+QUEUE_LENGTH = Gauge("matrixhub_queue_length", "Tenants waiting in a backend's queue.", ["cluster", "backend"])
+BACKEND_UP = Gauge("matrixhub_backend_up", "1 while the backend answers.", ["cluster", "backend"])

@@ -1,0 +1,117 @@
+"""The informer: Kopf turns the API server's watches into calls of the controller. It writes nothing."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import kopf
+
+from matrixhub.api import naming
+from matrixhub.engine.controller import Controller
+from matrixhub.kube.resources import OWNED, Manifest
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+ECHO_DELAY = 0.1
+"""Seconds that an owned object's event waits, so that the answer to our own write has been noted before."""
+PAGE = 500
+"""Objects per page of the first listing."""
+
+
+class Echoes:
+    """Tells a change by somebody else from the echo of our own write, by what the object says."""
+
+    def __init__(self) -> None:
+        self._digests: dict[str, bytes] = {}
+
+    def note(self, body: Manifest) -> None:
+        """The object, as answered to our write, is known."""
+        if uid := body.get("metadata", {}).get("uid"):
+            self._digests[uid] = _digest(body)
+
+    def fresh(self, body: Manifest) -> bool:
+        """Whether the object says something not known yet; from now on it is."""
+        uid, digest = body["metadata"]["uid"], _digest(body)
+        if self._digests.get(uid) == digest:
+            return False
+        self._digests[uid] = digest
+        return True
+
+    def forget(self, body: Manifest) -> None:
+        """The object is gone."""
+        self._digests.pop(body["metadata"]["uid"], None)
+
+
+def _digest(body: Manifest) -> bytes:
+    metadata = body["metadata"]
+    said = {name: value for name, value in body.items() if name not in ("metadata", "status", "apiVersion", "kind")}
+    said["metadata"] = [
+        metadata.get("labels"),
+        metadata.get("annotations"),
+        metadata.get("deletionTimestamp"),
+    ]
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).digest()
+
+
+def registry(controller: Controller, echoes: Echoes) -> kopf.OperatorRegistry:
+    """Kopf's handlers: each hands the event on and returns."""
+    handlers = kopf.OperatorRegistry()
+    on_event = cast("Callable[..., Callable[[Handler], Handler]]", kopf.on.event)
+    kopf.on.login(registry=handlers)(kopf.login_via_client)
+
+    @on_event(naming.GROUP, naming.VERSION, "tenants", registry=handlers)
+    async def tenant(event: Any, **_: Any) -> None:
+        body = event["object"]
+        if event["type"] == "DELETED":
+            controller.tenant_gone(body["metadata"]["name"], body["metadata"]["uid"])
+        else:
+            controller.tenant_seen(body, initial=event["type"] is None)
+
+    @on_event(naming.GROUP, naming.VERSION, "realtimeclusters", registry=handlers)
+    async def realtimecluster(event: Any, **_: Any) -> None:
+        body = event["object"]
+        if event["type"] == "DELETED":
+            controller.cluster_gone(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+        else:
+            controller.cluster_seen(body)
+
+    async def owned(event: Any, **_: Any) -> None:
+        body = event["object"]
+        tenant_id = body["metadata"].get("labels", {}).get(naming.TENANT_LABEL)
+        if event["type"] == "DELETED":
+            echoes.forget(body)
+        else:
+            await asyncio.sleep(ECHO_DELAY)
+            if not echoes.fresh(body) or event["type"] is None:
+                return
+        if tenant_id:
+            controller.owned_changed(tenant_id)
+
+    for resource in OWNED:
+        group, _, version = resource.api_version.rpartition("/")
+        on_event(group, version, resource.plural, registry=handlers)(owned)
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf as a pure informer, able to list ten thousand Tenants at once."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.peering.standalone = True
+    chosen.queueing.worker_limit = None
+    chosen.watching.chunk_size = PAGE
+    chosen.networking.request_timeout = 30
+    for resource in OWNED:
+        group, _, version = resource.api_version.rpartition("/")
+        labels = ",".join(f"{name}={value}" for name, value in naming.MANAGED_BY.items())
+        chosen.watching.label_selectors[group, version, resource.plural] = labels
+    return chosen
+
+
+async def watch(controller: Controller, echoes: Echoes, stop: asyncio.Event) -> None:
+    """Watches until `stop` is set."""
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    await kopf.operator(registry=registry(controller, echoes), settings=settings(), clusterwide=True, stop_flag=stop)

@@ -1,0 +1,164 @@
+"""The keyed queue: what workers rely on, without a clock."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from matrixhub.engine.queue import BACKOFF_LIMIT, KeyedQueue, Priority
+
+KEYS = st.sampled_from("abcdef")
+
+
+def queue() -> KeyedQueue:
+    return KeyedQueue(jitter=lambda: 1.0)
+
+
+def test_a_key_added_twice_is_taken_once():
+    waiting = queue()
+    waiting.add("a")
+    waiting.add("a")
+    assert waiting.take(0, 10) == (["a"], Priority.LIVE)
+    assert waiting.take(0, 10)[0] == []
+
+
+def test_live_edits_go_before_what_a_resync_queued_and_are_bounded():
+    waiting = queue()
+    for key in "abc":
+        waiting.add(key, Priority.RESYNC)
+    for key in "de":
+        waiting.add(key)
+    assert waiting.take(0, 1) == (["d"], Priority.LIVE)
+    assert waiting.take(0, 1) == (["e"], Priority.LIVE)
+    assert waiting.take(0, 1) == (["a", "b", "c"], Priority.RESYNC)
+
+
+def test_an_edit_lifts_a_key_out_of_the_resync():
+    waiting = queue()
+    waiting.add("a", Priority.RESYNC)
+    waiting.add("a")
+    assert waiting.take(0, 10) == (["a"], Priority.LIVE)
+    waiting.done("a")
+    assert waiting.idle()
+
+
+def test_an_edit_during_the_work_makes_the_key_ready_again_once():
+    waiting = queue()
+    waiting.add("a")
+    waiting.take(0, 1)
+    waiting.add("a")
+    waiting.add("a", Priority.RESYNC)
+    assert waiting.take(0, 10)[0] == []
+    waiting.done("a")
+    assert waiting.take(0, 10) == (["a"], Priority.LIVE)
+
+
+def test_backoff_doubles_up_to_its_limit_and_an_edit_ends_it():
+    waiting = queue()
+    waiting.add("a")
+    delays = []
+    now = 0.0
+    for _ in range(10):
+        waiting.take(now, 1)
+        waiting.retry("a", now)
+        due = waiting.next_due(now)
+        delays.append(due - now)
+        now = due
+    assert delays == [0.5, 1, 2, 4, 8, 16, 30, 30, 30, 30]
+    assert delays[-1] == BACKOFF_LIMIT
+    waiting.take(now, 1)
+    waiting.retry("a", now)
+    waiting.add("a", Priority.RESYNC)
+    assert waiting.next_due(now) == now + BACKOFF_LIMIT
+    waiting.add("a")
+    assert waiting.take(now, 1) == (["a"], Priority.LIVE)
+
+
+def test_success_forgets_the_backoff():
+    waiting = queue()
+    waiting.add("a")
+    waiting.take(0, 1)
+    waiting.retry("a", 0)
+    waiting.take(1, 1)
+    waiting.done("a")
+    waiting.add("a")
+    waiting.take(1, 1)
+    waiting.retry("a", 1)
+    assert waiting.next_due(1) == 1.5
+
+
+def test_a_forgotten_key_in_progress_is_not_queued_again():
+    waiting = queue()
+    waiting.add("a")
+    waiting.take(0, 1)
+    waiting.add("a")
+    waiting.forget("a")
+    waiting.done("a")
+    assert waiting.idle()
+
+
+@given(st.lists(KEYS), st.integers(1, 4))
+def test_each_key_is_taken_exactly_once_in_order_of_arrival(keys: list[str], limit: int):
+    waiting = queue()
+    for key in keys:
+        waiting.add(key)
+    taken: list[str] = []
+    while batch := waiting.take(0, limit)[0]:
+        assert len(batch) <= limit
+        taken += batch
+    assert taken == list(dict.fromkeys(keys))
+
+
+class Machine(RuleBasedStateMachine):
+    """However it is used: no key twice at once, none lost, none invented."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = queue()
+        self.now = 0.0
+        self.working: set[str] = set()
+        self.owed: set[str] = set()
+
+    @rule(key=KEYS, priority=st.sampled_from(Priority))
+    def add(self, key: str, priority: Priority) -> None:
+        self.waiting.add(key, priority)
+        self.owed.add(key)
+
+    @rule(key=KEYS, delay=st.floats(0, 5))
+    def defer(self, key: str, delay: float) -> None:
+        self.waiting.defer(key, self.now + delay)
+        self.owed.add(key)
+
+    @rule(limit=st.integers(1, 3))
+    def take(self, limit: int) -> None:
+        keys, _ = self.waiting.take(self.now, limit)
+        assert not self.working & set(keys)
+        assert set(keys) <= self.owed
+        self.working |= set(keys)
+        self.owed -= set(keys)
+
+    @rule(data=st.data())
+    def finish(self, data: st.DataObject) -> None:
+        if self.working:
+            key = data.draw(st.sampled_from(sorted(self.working)))
+            self.working.discard(key)
+            self.waiting.done(key)
+
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        if self.working:
+            key = data.draw(st.sampled_from(sorted(self.working)))
+            self.working.discard(key)
+            self.waiting.retry(key, self.now)
+            self.owed.add(key)
+
+    @rule(seconds=st.floats(0, 40))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @invariant()
+    def what_is_owed_waits_or_is_in_progress(self) -> None:
+        assert self.owed - self.working == set(self.waiting.waiting()) - self.working
+        assert self.waiting.idle() == (not self.owed and not self.working)
+
+
+TestMachine = Machine.TestCase
