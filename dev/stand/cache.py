@@ -35,6 +35,9 @@ class Recipe:
         return self.folder.is_dir()
 
 
+_SAY_EVERY = 15  # seconds
+
+
 def root() -> Path:
     """The cache folder: outside every checkout, so that all of them share it."""
     given = os.environ.get("MATRIXHUB_CACHE")
@@ -48,7 +51,7 @@ def root() -> Path:
 def _alone(recipe: Recipe) -> Iterator[None]:
     """Hold the part's build lock: a second build of it waits, then finds it made."""
     root().mkdir(parents=True, exist_ok=True)
-    with open(root() / f".{recipe.folder.name}.lock", "w") as lock:
+    with (root() / f".{recipe.folder.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -73,7 +76,8 @@ def _make(recipe: Recipe) -> None:
             recipe.make(half, log)
         except Failure as failure:
             shutil.rmtree(half, ignore_errors=True)
-            raise Failure(f"{recipe.name} was not built: {failure}\n{tail(log)}\nThe whole output: {log}") from None
+            told = f"{recipe.name} was not built: {failure}"
+            raise Failure(f"{told}\n{tail(log)}\nThe whole output: {log}") from None
         half.rename(recipe.folder)
         shown(recipe.name, f"built in {time.monotonic() - began:.0f} s")
 
@@ -95,7 +99,7 @@ def build(recipes: list[Recipe]) -> None:
         said = began
         while any(not job.done() for job in jobs):
             time.sleep(0.2)
-            if time.monotonic() - said >= 15:
+            if time.monotonic() - said >= _SAY_EVERY:
                 said = time.monotonic()
                 for job, recipe in jobs.items():
                     if job.running():

@@ -50,7 +50,10 @@ def variables(stand: Stand) -> dict[str, str]:
 
 def write(stand: Stand) -> Path:
     """`env` holds the variables as a shell reads them."""
-    quoted = {name: f"'{value}'" if shlex.quote(value) == value else shlex.quote(value) for name, value in variables(stand).items()}
+    quoted = {
+        name: f"'{value}'" if shlex.quote(value) == value else shlex.quote(value)
+        for name, value in variables(stand).items()
+    }
     return private(stand.state / "env", "".join(f"export {name}={value}\n" for name, value in quoted.items()))
 
 

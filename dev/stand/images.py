@@ -1,4 +1,4 @@
-"""Two images made by hand, since there is no registry: one that pauses, and one with a shell and its tools."""
+"""Two images made by hand, since there is no registry: one that pauses, one with a shell and its tools."""
 
 from __future__ import annotations
 

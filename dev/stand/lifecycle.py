@@ -48,7 +48,7 @@ def _wait(stand: Stand, part: Part, child: subprocess.Popen[bytes]) -> None:
 
 def _each(act: Callable[[Part], None], parts: Iterable[Part]) -> None:
     """The act is done for every part, all at the same time."""
-    threads = [threading.Thread(target=act, args=(part,)) for part in parts]
+    threads = [threading.Thread(target=act, args=(part,), daemon=True) for part in parts]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -75,20 +75,30 @@ class _Ascent:
             for name in part.after:
                 if name in self._done:
                     self._done[name].wait()
-                if name in self._failed:
-                    raise Failure(f"{part.name} was not started: it needs {name}")
-            began = time.monotonic()
-            started = start(self._stand, part)
-            took = time.monotonic() - began
-            part.settle(self._stand)
-            settled = time.monotonic() - began - took
-            what = f"ready after {took:.1f} s" if started else "was running"
-            shown(part.name, what + (f", settled in {settled:.1f} s" if settled > 0.1 else ""))
-        except Exception as error:
-            self._failed[part.name] = f"{error}" if isinstance(error, Failure) else f"{part.name}: {error!r}"
-            shown(part.name, "FAILED")
+            lacking = [name for name in part.after if name in self._failed]
+            if lacking:
+                self._fail(part, f"{part.name} was not started: it needs {' and '.join(lacking)}")
+            else:
+                self._start(part)
+        except Failure as failure:
+            self._fail(part, str(failure))
+        except Exception as error:  # noqa: BLE001 - else the thread would take its reason with it
+            self._fail(part, f"{part.name}: {error!r}")
         finally:
             self._done[part.name].set()
+
+    def _start(self, part: Part) -> None:
+        began = time.monotonic()
+        started = start(self._stand, part)
+        ready = time.monotonic()
+        part.settle(self._stand)
+        what = f"ready after {ready - began:.1f} s" if started else "was running"
+        settled = f"{time.monotonic() - ready:.1f}"
+        shown(part.name, what if settled == "0.0" else f"{what}, settled in {settled} s")
+
+    def _fail(self, part: Part, why: str) -> None:
+        self._failed[part.name] = why
+        shown(part.name, "FAILED")
 
 
 def up(stand: Stand, parts: Iterable[Part]) -> None:

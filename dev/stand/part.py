@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from stand.state import Stand
 
@@ -20,11 +21,11 @@ def _nothing(stand: Stand) -> None:
 class Part:
     """One long-running process of the stand.
 
-    It is started as `prepare`, `command`, wait for `ready`; `up` then calls `settle`, which may be repeated at will.
+    It is started as `prepare`, `command`, wait for `ready`; `up` then calls `settle`, which may be repeated.
     """
 
     name: str
-    group: str  # backends, cluster or node
+    group: str  # backends, cluster, node; a part of another group starts only when it is asked for
     command: Callable[[Stand], list[str]]
     ready: Callable[[Stand], bool]
     prepare: Callable[[Stand], None] = _nothing  # true afterwards: files are in place to start from
@@ -37,9 +38,11 @@ class Part:
 
 def answers(url: str) -> bool:
     """Whether the URL answers with 200. Certificates are not looked at: only liveness is asked for."""
-    trusting = ssl._create_unverified_context() if url.startswith("https:") else None
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
     try:
         with urllib.request.urlopen(url, timeout=2, context=trusting) as reply:
-            return bool(reply.status == 200)
+            return bool(reply.status == HTTPStatus.OK)
     except (OSError, urllib.error.URLError):
         return False

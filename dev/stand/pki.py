@@ -19,29 +19,56 @@ def authority(stand: Stand) -> Path:
     """The certificate that signs all others."""
     certificate = folder(stand) / "ca.crt"
     if not certificate.exists():
-        output(["openssl", "req", "-x509", *_KEY, "-subj", "/CN=stand", "-keyout", folder(stand) / "ca.key",
-                "-addext", "keyUsage=critical,keyCertSign,cRLSign,digitalSignature", "-out", certificate])
+        output(
+            [
+                "openssl",
+                "req",
+                "-x509",
+                *_KEY,
+                "-subj",
+                "/CN=stand",
+                "-keyout",
+                folder(stand) / "ca.key",
+                "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+                "-out",
+                certificate,
+            ]
+        )
     return certificate
 
 
 def _signed(stand: Stand, name: str, subject: str, *extensions: str) -> tuple[Path, Path]:
     certificate, key = folder(stand) / f"{name}.crt", folder(stand) / f"{name}.key"
     if not certificate.exists():
-        signer = ["-CA", authority(stand), "-CAkey", folder(stand) / "ca.key"]
-        wanted = [word for extension in ("basicConstraints=critical,CA:false", *extensions)
-                  for word in ("-addext", extension)]
-        output(["openssl", "req", "-x509", *_KEY, *signer, "-subj", subject, *wanted, "-keyout", key, "-out", certificate])
+        signer: list[str | Path] = ["-CA", authority(stand), "-CAkey", folder(stand) / "ca.key"]
+        wanted = [
+            word for extension in ("basicConstraints=critical,CA:false", *extensions) for word in ("-addext", extension)
+        ]
+        output(
+            ["openssl", "req", "-x509", *_KEY, *signer, "-subj", subject, *wanted, "-keyout", key, "-out", certificate]
+        )
     return certificate, key
 
 
 def serving(stand: Stand) -> tuple[Path, Path]:
     """The API server's certificate and key, for every name and address it is called by."""
-    names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-             "kubernetes.default.svc.cluster.local"]
+    names = [
+        "localhost",
+        "kubernetes",
+        "kubernetes.default",
+        "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+    ]
     addresses = [stand.host, "127.0.0.1", stand.service_network.split("/")[0][:-1] + "1"]
     alternatives = ",".join([f"DNS:{name}" for name in names] + [f"IP:{address}" for address in addresses])
-    return _signed(stand, f"apiserver-{stand.slot}", "/CN=kube-apiserver",
-                   f"subjectAltName={alternatives}", "extendedKeyUsage=serverAuth")
+    return _signed(
+        stand,
+        f"apiserver-{stand.slot}",
+        "/CN=kube-apiserver",
+        f"subjectAltName={alternatives}",
+        "extendedKeyUsage=serverAuth",
+    )
 
 
 def kubelet_client(stand: Stand) -> tuple[Path, Path]:

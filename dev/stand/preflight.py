@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 
 from stand.cache import Recipe
@@ -35,6 +34,13 @@ class Package:
     file: str
     services: tuple[str, ...] = ()
 
+    @property
+    def installed(self) -> bool:
+        """Whether the file is there, by whatever means it came."""
+        return any(Path("/").glob(self.file.lstrip("/")))
+
+
+OLDEST_JDK = 17
 
 TOOLS = (
     Tool("git", "apt-get install git"),
@@ -82,8 +88,8 @@ def check_tools(recipes: list[Recipe]) -> None:
         for tool in TOOLS
         if (not tool.builds or unbuilt.intersection(tool.builds)) and not shutil.which(tool.command)
     ]
-    if shutil.which("javac") and _jdk_version() < 17:
-        missing.append("  javac        is older than 17: apt-get install openjdk-17-jdk-headless")
+    if shutil.which("javac") and _jdk_version() < OLDEST_JDK:
+        missing.append(f"  javac        is older than {OLDEST_JDK}: apt-get install openjdk-17-jdk-headless")
     if os.geteuid() != 0 and not shutil.which("sudo"):
         missing.append("  sudo         the stand needs root for namespaces and mounts; or call it as root")
     if missing:
@@ -123,7 +129,7 @@ def _install(packages: list[Package]) -> None:
 
 def install_packages() -> None:
     """Every Debian package the stand runs is installed."""
-    missing = [package for package in PACKAGES if not glob(package.file)]
+    missing = [package for package in PACKAGES if not package.installed]
     if not missing:
         return
     if not shutil.which("apt-get"):

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,10 +38,8 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """The process got the signal, unless it is gone."""
         if self.alive:
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
-            except ProcessLookupError:
-                pass
 
 
 def _started(pid: int) -> int | None:
@@ -56,13 +55,13 @@ def at(pid: int) -> Process | None:
     """The process that has this pid now."""
     started = _started(pid)
     try:
-        return Process(pid, started, os.readlink(f"/proc/{pid}/exe")) if started is not None else None
+        return Process(pid, started, str(Path(f"/proc/{pid}/exe").readlink())) if started is not None else None
     except OSError:
         return None
 
 
 def _record(stand: Stand, part: str) -> Path:
-    return stand.folder("run") / f"{part}.json"
+    return stand.state / "run" / f"{part}.json"
 
 
 def recorded(stand: Stand, part: str) -> Process | None:
@@ -85,13 +84,13 @@ def _mark(stand: Stand, part: str) -> str:
 
 def all_pids() -> list[int]:
     """Every process of the machine but this one."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+    return [int(entry.name) for entry in Path("/proc").glob("[1-9]*") if entry.name != str(os.getpid())]
 
 
 def remaining(stand: Stand, part: str) -> list[Process]:
     """Every process of the part, its children included."""
     mark = _mark(stand, part).encode()
-    folder = str(stand.state / part)
+    folder = stand.state / part
     record = recorded(stand, part)
     found = []
     for pid in all_pids():
@@ -100,7 +99,7 @@ def remaining(stand: Stand, part: str) -> list[Process]:
             continue
         try:
             marked = mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            inside = os.readlink(f"/proc/{pid}/cwd").startswith(folder)
+            inside = Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
         except OSError:
             continue
         if marked or process == record or (record and inside and process.program == record.program):
@@ -113,7 +112,7 @@ def spawn(stand: Stand, part: Part) -> subprocess.Popen[bytes]:
     into = ["nsenter", f"--net=/run/netns/{stand.name}", "--"] if part.in_node else []
     name, _, value = _mark(stand, part.name).partition("=")
     environment = {"PATH": os.environ["PATH"], "HOME": str(stand.folder(part.name)), "LANG": "C"}
-    with open(stand.log(part.name), "ab") as log:
+    with stand.log(part.name).open("ab") as log:
         child = subprocess.Popen(
             [*into, *part.command(stand)],
             cwd=stand.folder(part.name),
@@ -134,6 +133,7 @@ def note(stand: Stand, part: str, pid: int) -> None:
     """
     process = at(pid)
     if process is not None:
+        stand.folder("run")
         _record(stand, part).write_text(json.dumps(asdict(process)))
 
 

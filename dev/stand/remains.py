@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from glob import glob
+from functools import partial
 from pathlib import Path
 
 from stand import process
@@ -20,7 +20,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def socket(stand: Stand) -> Path:
-    """containerd's socket: outside the state folder, whose path may be longer than a socket's may be."""
+    """The socket of containerd: outside the state folder, whose path may be longer than a socket's may be."""
     return Path("/run/matrixhub") / stand.name / "containerd.sock"
 
 
@@ -28,7 +28,7 @@ def _cgroup_roots() -> list[Path]:
     """Where cgroups are made: in each hierarchy of version 1, in the one of version 2."""
     if (_CGROUPS / "cgroup.controllers").exists():
         return [_CGROUPS]
-    return [Path(path) for path in sorted({os.path.realpath(path) for path in glob(f"{_CGROUPS}/*/")})]
+    return sorted({path.resolve() for path in _CGROUPS.iterdir() if path.is_dir()})
 
 
 def make_cgroups(stand: Stand) -> None:
@@ -116,9 +116,9 @@ def _forget_shims(stand: Stand) -> None:
 
 def _forget_logs(stand: Stand) -> None:
     """No link in the machine's common folder of container logs points into this stand."""
-    for link in glob("/var/log/containers/*"):
-        if os.path.islink(link) and os.readlink(link).startswith(f"{stand.state}/"):
-            os.unlink(link)
+    for link in Path("/var/log/containers").glob("*"):
+        if link.is_symlink() and link.readlink().is_relative_to(stand.state):
+            link.unlink()
 
 
 def sweep(stand: Stand) -> None:
@@ -126,7 +126,7 @@ def sweep(stand: Stand) -> None:
     _kill(stand)
     _unmount(stand)
     for cgroup in _own_cgroups(stand):
-        until(lambda: _removed(cgroup), 2)
+        until(partial(_removed, cgroup), 2)
     _forget_addresses(stand)
     _forget_logs(stand)
     _forget_shims(stand)

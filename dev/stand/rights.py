@@ -1,4 +1,4 @@
-"""The rights of the operator's admin users: `manifests/admin-rights`, or something wider until a file is there."""
+"""The rights of the operator's admin users: `manifests/admin-rights`, or wider ones while a file is missing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: matrixhub-ope
 }
 
 
-def rights(stand: Stand, name: str, said: bool = True) -> Path:
+def rights(stand: Stand, name: str, *, said: bool = True) -> Path:
     """The file with the admin user's rights in one system."""
     file = _FOLDER / name
     if file.exists():

@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _printing = threading.Lock()
@@ -33,11 +33,12 @@ def tail(log: Path, lines: int = 25) -> str:
 
 def logged(command: Sequence[str | Path], log: Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
     """The command has ended well; its output is appended to the log."""
-    with open(log, "a") as out:
+    with log.open("a") as out:
         out.write(f"$ {' '.join(map(str, command))}\n")
         out.flush()
         done = subprocess.run(
             [str(word) for word in command],
+            check=False,
             cwd=cwd,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -48,11 +49,12 @@ def logged(command: Sequence[str | Path], log: Path, cwd: Path, env: Mapping[str
         raise Failure(f"`{' '.join(map(str, command[:3]))} ...` ended with {done.returncode}")
 
 
-def output(command: Sequence[str | Path], env: Mapping[str, str] | None = None, text: str | None = None) -> str:
+def output(command: Iterable[str | Path], env: Mapping[str, str] | None = None, text: str | None = None) -> str:
     """What the command printed; a Failure with its complaint if it ended badly."""
     words = [str(word) for word in command]
     done = subprocess.run(
         words,
+        check=False,
         env={**os.environ, **(env or {})},
         input=text if text is not None else "",
         capture_output=True,
@@ -63,7 +65,7 @@ def output(command: Sequence[str | Path], env: Mapping[str, str] | None = None, 
     return done.stdout
 
 
-def succeeds(command: Sequence[str | Path], env: Mapping[str, str] | None = None) -> bool:
+def succeeds(command: Iterable[str | Path], env: Mapping[str, str] | None = None) -> bool:
     """Whether the command ends well; what it prints is of no interest."""
     try:
         output(command, env)

@@ -31,6 +31,7 @@ _PORTS = (
     "apiserver",
     "controller-manager",
     "scheduler",
+    "operator",
 )
 
 
@@ -92,8 +93,8 @@ def private(path: Path, text: str) -> Path:
     """The file holds the text, and only its owner can read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        out.write(text)
+    new.touch(mode=0o600)
+    new.write_text(text)
     new.rename(path)
     return path
 
@@ -118,7 +119,7 @@ def state_folder() -> Path:
 def _claims() -> Iterator[dict[int, Path]]:
     """The slots that are taken, and by which state folder; nobody else changes them meanwhile."""
     _CLAIMS.mkdir(parents=True, exist_ok=True)
-    with open(_CLAIMS / "lock", "w") as lock:
+    with (_CLAIMS / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield {int(claim.suffix[1:]): Path(claim.read_text()) for claim in _CLAIMS.glob("slot.*")}
 
@@ -133,20 +134,25 @@ def claimed(state: Path) -> Stand | None:
     return None
 
 
-def claim(state: Path) -> Stand:
-    """The state folder holds a slot: the one it had, the one it had last, or a free one."""
+def claim(state: Path) -> tuple[Stand, Stand | None]:
+    """The state folder holds a slot: the one it had, the one it had last, or a free one.
+
+    A slot is free, too, when the state folder that holds it is gone; that stand is returned as the second.
+    """
     state.mkdir(parents=True, exist_ok=True)
     remembered = state / "slot"
+    last = int(remembered.read_text()) if remembered.exists() else -1
     with _claims() as taken:
         held = [slot for slot, owner in taken.items() if owner == state]
         free = [slot for slot in range(SLOTS) if slot not in taken or not taken[slot].is_dir()]
         if not held and not free:
-            raise Failure(f"All {SLOTS} slots are taken:\n" + "\n".join(f"  {s}: {o}" for s, o in taken.items()))
-        last = int(remembered.read_text()) if remembered.exists() else -1
+            owners = "\n".join(f"  {slot}: {owner}" for slot, owner in sorted(taken.items()))
+            raise Failure(f"All {SLOTS} slots are taken; take one of these stands down:\n{owners}")
         slot = held[0] if held else last if last in free else free[0]
         (_CLAIMS / f"slot.{slot}").write_text(str(state))
     remembered.write_text(str(slot))
-    return Stand(state, slot)
+    gone = Stand(taken[slot], slot) if slot in taken and not held else None
+    return Stand(state, slot), gone
 
 
 def release(stand: Stand) -> None:
@@ -159,6 +165,6 @@ def release(stand: Stand) -> None:
 @contextmanager
 def alone(stand: Stand) -> Iterator[None]:
     """No other call changes this stand meanwhile."""
-    with open(stand.state / "lock", "w") as lock:
+    with (stand.state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -48,7 +48,7 @@ def token_file(stand: Stand) -> Path:
 
 
 def kubeconfig(stand: Stand, user: User) -> Path:
-    """The user's kubeconfig. It carries all it needs, so that it may be copied elsewhere. (JSON is YAML.)"""
+    """The user's kubeconfig. It carries all it needs, so that it may be copied elsewhere. JSON is YAML."""
     authority = base64.b64encode(pki.authority(stand).read_bytes()).decode()
     text = {
         "apiVersion": "v1",

@@ -7,7 +7,21 @@ from stand.parts.cluster import APISERVER, CONTROLLERS, ETCD, SCHEDULER
 from stand.parts.kafka import KAFKA
 from stand.parts.minio import MINIO
 from stand.parts.node import CONTAINERD, KUBELET, PROXY
+from stand.parts.operator import OPERATOR
 from stand.parts.postgres import POSTGRES
 from stand.parts.redis import REDIS
 
-PARTS: tuple[Part, ...] = (POSTGRES, REDIS, KAFKA, MINIO, ETCD, APISERVER, CONTROLLERS, SCHEDULER, CONTAINERD, KUBELET, PROXY)
+PARTS: tuple[Part, ...] = (
+    POSTGRES,
+    REDIS,
+    KAFKA,
+    MINIO,
+    ETCD,
+    APISERVER,
+    CONTROLLERS,
+    SCHEDULER,
+    CONTAINERD,
+    KUBELET,
+    PROXY,
+    OPERATOR,
+)

@@ -1,4 +1,4 @@
-"""Kafka, one node as broker and controller: SCRAM users `admin` (super user) and `matrixhub`, ACLs enforced."""
+"""Kafka, one node as broker and controller: SCRAM users `admin` (super user) and `matrixhub`, and ACLs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from stand.state import Stand, private
 ROOT = "admin"
 ADMIN = "matrixhub"
 _BUILDS = Path(__file__).resolve().parent.parent / "builds"
-_LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required"
 
 
 def libs() -> Path:
@@ -28,6 +27,11 @@ def libs() -> Path:
 def client_properties(stand: Stand) -> Path:
     """What Kafka's own tools want as --command-config to act as the super user."""
     return stand.state / "kafka-client.properties"
+
+
+def _login(stand: Stand) -> str:
+    module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+    return f'{module} required username="{ROOT}" password="{stand.secrets["kafka-root"]}";'
 
 
 def _server_properties(stand: Stand) -> str:
@@ -43,7 +47,7 @@ inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=SCRAM-SHA-512
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
-listener.name.client.scram-sha-512.sasl.jaas.config={_LOGIN} username="{ROOT}" password="{stand.secrets["kafka-root"]}";
+listener.name.client.scram-sha-512.sasl.jaas.config={_login(stand)}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:{ROOT};User:ANONYMOUS
 allow.everyone.if.no.acl.found=false
@@ -67,7 +71,7 @@ def _client_properties(stand: Stand) -> str:
 bootstrap.servers={stand.host}:{stand.port("kafka")}
 security.protocol=SASL_PLAINTEXT
 sasl.mechanism=SCRAM-SHA-512
-sasl.jaas.config={_LOGIN} username="{ROOT}" password="{stand.secrets["kafka-root"]}";
+sasl.jaas.config={_login(stand)}
 """
 
 

@@ -53,7 +53,7 @@ def _cni_config(stand: Stand) -> str:
 
 
 def _prepare_containerd(stand: Stand) -> None:
-    """Configuration is this stand's. Pods go on if only containerd had ended; of a node that died nothing is left."""
+    """Configuration is this stand's. Pods go on if only containerd ended; of a dead node nothing is left."""
     if not process.running(stand, "kubelet"):
         remains.sweep(stand)
     remains.socket(stand).parent.mkdir(parents=True, exist_ok=True)

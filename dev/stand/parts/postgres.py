@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import signal
-from glob import glob
 from pathlib import Path
 
 from stand.part import Part
@@ -20,9 +19,9 @@ DATABASE = "hub"
 
 def _program(name: str) -> str:
     """The newest installed server's program, else the one on PATH."""
-    installed = glob(f"/usr/lib/postgresql/*/bin/{name}")
-    newest = max(installed, key=lambda path: int(path.split("/")[4]), default=None)
-    return newest or shutil.which(name) or name
+    installed = Path("/usr/lib/postgresql").glob(f"*/bin/{name}")
+    newest = max(installed, key=lambda path: int(path.parts[4]), default=None)
+    return str(newest or shutil.which(name) or name)
 
 
 def _unprivileged(folder: Path) -> list[str]:
@@ -84,7 +83,8 @@ def _psql(stand: Stand, connect_to: str, sql: str, **variables: str) -> str:
 
 
 _SETTLE = """
-select format('create role %I', :'admin') where not exists (select from pg_roles where rolname = :'admin') \\gexec
+select format('create role %I', :'admin')
+  where not exists (select from pg_roles where rolname = :'admin') \\gexec
 alter role :"admin" login createrole nosuperuser nocreatedb noreplication nobypassrls password :'password';
 select format('create database %I owner %I', :'database', :'admin')
   where not exists (select from pg_database where datname = :'database') \\gexec
@@ -92,7 +92,7 @@ select format('create database %I owner %I', :'database', :'admin')
 
 
 def _settle(stand: Stand) -> None:
-    """Database and admin role are there; the role owns the database and its schema public, with its rights."""
+    """Database and admin role are there; the role owns the database and its schema public."""
     file = rights(stand, "postgres.sql")
     _psql(stand, "postgres", _SETTLE, admin=ADMIN, password=stand.secrets["postgres-admin"], database=DATABASE)
     try:

@@ -5,6 +5,8 @@ As Redis does by default, users made at run time are forgotten at a restart; the
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stand.part import Part
 from stand.recipes import program
 from stand.rights import rights
@@ -14,9 +16,9 @@ from stand.state import Stand, private
 ADMIN = "matrixhub"
 
 
-def _admin_rules(stand: Stand, said: bool = True) -> list[str]:
+def _admin_rules(stand: Stand, *, said: bool = True) -> list[str]:
     """The admin user's ACL rules, from a clean slate."""
-    lines = rights(stand, "redis.acl", said).read_text().splitlines()
+    lines = rights(stand, "redis.acl", said=said).read_text().splitlines()
     words = [word for line in lines if not line.lstrip().startswith("#") for word in line.split()]
     return ["reset", "on", ">" + stand.secrets["redis-admin"], *words]
 
@@ -42,7 +44,15 @@ def _command(stand: Stand) -> list[str]:
 
 def _ask(stand: Stand, *words: str) -> str:
     """What the root user's command answered."""
-    client = [program("redis-cli"), "-e", "--no-auth-warning", "-h", stand.host, "-p", str(stand.port("redis"))]
+    client: list[str | Path] = [
+        program("redis-cli"),
+        "-e",
+        "--no-auth-warning",
+        "-h",
+        stand.host,
+        "-p",
+        str(stand.port("redis")),
+    ]
     return output([*client, *words], {"REDISCLI_AUTH": stand.secrets["redis-root"]}).strip()
 
 
