@@ -1,0 +1,275 @@
+"""Redis of one RealtimeCluster: every node of it is observed and written, batched across tenants."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Applied, Finding, Intent, Phase, Survey
+from matrixhub.backends.redis import acl
+from matrixhub.backends.redis.commands import ADMIN, allowed
+from matrixhub.backends.redis.desired import backend, binding, desired
+from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
+from matrixhub.backends.redis.session import Command, Facts, Login, Node, Reply, fields
+from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed
+from matrixhub.backends.redis.sweep import Sweep
+from matrixhub.backends.redis.topology import Reach, Topology
+from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
+
+T = TypeVar("T")
+Plans = Mapping[str, tuple[Action, ...]]
+
+READS_PER_CALL = 20
+"""Redis 7.0 needs 0.6 to 1.5 ms to describe a user; it answers nobody else until a call is through."""
+WRITES_PER_CALL = 100
+SWEEP_SECONDS = 1.0
+"""How long one call removes keys before other tenants have their turn."""
+PURGES_REMEMBERED = 10_000
+
+
+class Client:
+    """Implements `contract.Backend`. `pulse` may run in another thread beside the other calls."""
+
+    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
+        self._cluster = cluster
+        self._admin = admin
+        self._topology: Topology | None = None
+        self._sweep = Sweep()
+        self._purged: dict[str, None] = {}
+        self._unsaved: set[str] = set()
+        self._save_after: dict[str, float] = {}
+        self._unsavable: dict[str, str] = {}
+
+    def prepare(self) -> Survey:
+        """Every node that answers is Redis 7 or later and lets the operator do its work."""
+        reach = self._connected().reach()
+        findings = [
+            Finding("NodeUnreachable", f"{error.message}; tenants are served by the other nodes until it does")
+            for error in reach.silent.values()
+        ]
+        for name, node, facts in reach.each():
+            if int(facts.version.split(".")[0]) < 7:  # noqa: PLR2004  selectors, which hold our mark, came with 7
+                raise Rejected("UnsupportedVersion", f"redis at {name} is {facts.version}: 7.0 or later is needed")
+            findings += self._check(node, facts)
+            if name in self._unsaved:
+                self._save(node)
+            if name in self._unsavable:
+                findings.append(Finding("AclFileNotSaved", self._unsavable[name]))
+        versions = sorted({facts.version for _, _, facts in reach.each()})
+        return Survey(", ".join(versions), findings=tuple(findings))
+
+    def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
+        """What each node holds of each tenant: one round trip per node for 20 tenants."""
+        reach = self._connected().reach()
+        users = [naming.redis_user(intent.tenant.id) for intent in intents]
+        found: dict[str, Mapping[str, Account | None]] = {}
+        for name, node, facts in reach.each():
+            try:
+                found[name] = self._accounts(node, facts, users)
+            except Unreachable as error:
+                self._connected().lost(reach, name, error)
+        return {intent.tenant.id: self._state(intent, reach, found) for intent in intents}
+
+    def desired(self, intent: Intent) -> State:
+        """What should exist. Pure."""
+        return desired(intent)
+
+    def plan(self, desired: State, observed: State) -> tuple[Action, ...]:
+        """The steps from observed to desired. Pure."""
+        return plan(desired, observed)
+
+    def apply(self, plans: Plans) -> Mapping[str, Applied]:
+        """Users are set, then keys purged, then users removed, each on all nodes and for all tenants at once."""
+        if not any(plans.values()):
+            return {tenant: Applied() for tenant in plans}
+        reach = self._connected().reach()
+        errors: dict[str, BackendError] = {}
+        self._write(reach, plans, SetUser, errors)
+        self._purge(reach, plans, errors)
+        self._write(reach, plans, RemoveUser, errors)
+        closing = any(_closes(action) for actions in plans.values() for action in actions)
+        for name, node, _ in reach.each():
+            self._unsaved.add(name)
+            if closing and time.monotonic() >= self._save_after.get(name, 0.0):
+                self._save(node)  # or a restart would open from the file what was shut
+        return {tenant: Applied(errors.get(tenant)) for tenant in plans}
+
+    def binding(self, intent: Intent) -> Mapping[str, str]:
+        """What the tenant's Secret holds. Pure."""
+        return binding(intent, self._admin.get("ca.crt"))
+
+    def pulse(self) -> str:
+        """A text that changes when a node was restarted, joined, left or came back: tenants are to be observed then.
+
+        One round trip per node. Raises Unreachable when none answers.
+        """
+        reach = self._connected().reach()
+        return " ".join(sorted(f"{name}={facts.run_id}" for name, _, facts in reach.each()))
+
+    def close(self) -> None:
+        """Connections are closed."""
+        if self._topology is not None:
+            self._topology.close()
+
+    def _connected(self) -> Topology:
+        if self._topology is None:
+            spec = backend(self._cluster)
+            source = f"{self._cluster.metadata.namespace}/{spec.admin_secret_ref.name}"
+            for key in ("username", "password"):
+                if not self._admin.get(key):
+                    raise Rejected("AdminSecretInvalid", f"Secret {source} has no key `{key}`: put it there")
+            tls = spec.tls is not None and spec.tls.enabled
+            login = Login(self._admin["username"], self._admin["password"], source, tls, self._admin.get("ca.crt"))
+            self._topology = Topology(spec, login)
+        return self._topology
+
+    def _check(self, node: Node, facts: Facts) -> list[Finding]:
+        """The operator's own rights suffice; what everybody's rights undo is found."""
+        vocabulary = node.vocabulary(facts.run_id)
+        me = node.ask("ACL", "WHOAMI")
+        replies = node.call([("ACL", "GETUSER", me), ("ACL", "GETUSER", "default")])
+        mine, everybody = (node.checked(reply) for reply in replies)
+        missing = (ADMIN & vocabulary.evaluate(["+@all"])) - vocabulary.evaluate(fields(mine)["commands"].split())
+        if missing:
+            rules = " ".join(f"+{name}" for name in sorted(missing))
+            raise Rejected("PermissionDenied", f"redis user {me} at {node.name} lacks rights: ACL SETUSER {me} {rules}")
+        flags = fields(everybody)["flags"] if everybody else ()
+        if "on" in flags and "nopass" in flags:
+            return [
+                Finding(
+                    "DefaultUserOpen",
+                    f"redis at {node.name} lets anybody in without a password, past every tenant's bounds: "
+                    "ACL SETUSER default off, or give it a password",
+                )
+            ]
+        return []
+
+    def _accounts(self, node: Node, facts: Facts, users: Sequence[str]) -> Mapping[str, Account | None]:
+        vocabulary = node.vocabulary(facts.run_id)
+        commands = self._allowed()
+        accounts: dict[str, Account | None] = {}
+        for chunk in _chunks(users, READS_PER_CALL):
+            for user, reply in zip(chunk, node.call([("ACL", "GETUSER", user) for user in chunk]), strict=True):
+                described = node.checked(reply)
+                accounts[user] = acl.account(fields(described), vocabulary, commands) if described else None
+        return accounts
+
+    def _state(self, intent: Intent, reach: Reach, found: Mapping[str, Mapping[str, Account | None]]) -> State:
+        tenant = intent.tenant.id
+        user = naming.redis_user(tenant)
+        seen: dict[str, Seen] = {name: accounts[user] for name, accounts in found.items()}
+        seen |= dict.fromkeys(reach.awaited(closing=intent.phase is not Phase.ACTIVE), Silence.SILENT)
+        prefix = naming.redis_prefix(tenant)
+        if intent.phase is not Phase.DELETED:
+            self._purged.pop(prefix, None)
+            self._sweep.forget(prefix)
+        return State(tenant, intent.owner, collapsed(seen), data=prefix not in self._purged)
+
+    def _allowed(self) -> frozenset[str]:
+        return allowed(backend(self._cluster).mode)
+
+    def _write(self, reach: Reach, plans: Plans, kind: type[UserAction], errors: dict[str, BackendError]) -> None:
+        """The users' actions of one kind, of the tenants without an error so far, on every node they name."""
+        jobs = [
+            (tenant, action)
+            for tenant, actions in plans.items()
+            for action in actions
+            if tenant not in errors and isinstance(action, kind) and not isinstance(action, Purge)
+        ]
+        for name, node, facts in reach.each():
+            due = ((action, node, facts) for _, action in jobs if action.node in (EVERY_NODE, name))
+            try:
+                for chunk in _chunks((self._commands(*job) for job in due), WRITES_PER_CALL):
+                    for reply in node.call([command for commands in chunk for command in commands]):
+                        node.checked(reply)
+            except Unreachable as error:
+                self._connected().lost(reach, name, error)
+        for tenant, action in jobs:
+            for name, silence in reach.awaited(closing=_closes(action)).items():
+                if action.node in (EVERY_NODE, name):
+                    errors[tenant] = Transient("NodeUnreachable", silence.message)
+
+    def _commands(self, action: UserAction, node: Node, facts: Facts) -> tuple[Command, ...]:
+        if isinstance(action, RemoveUser):
+            return (("ACL", "DELUSER", action.user),)
+        rules = acl.rules(action.account, node.vocabulary(facts.run_id), self._allowed())
+        change: Command = ("ACL", "SETUSER", action.user, *rules)
+        if not action.end_connections:
+            return (change,)
+        # In one transaction: a crash between the two would leave connections that nobody looks for any more.
+        return ("MULTI",), change, ("CLIENT", "KILL", "USER", action.user), ("EXEC",)
+
+    def _purge(self, reach: Reach, plans: Plans, errors: dict[str, BackendError]) -> None:
+        """The keys of all tenants that wait for it, for about a second; who is not through yet is told so."""
+        waiting = {
+            action.prefix: tenant
+            for tenant, actions in plans.items()
+            for action in actions
+            if tenant not in errors and isinstance(action, Purge)
+        }
+        if not waiting:
+            return
+        problem: BackendError | None = None
+        done: frozenset[str] = frozenset()
+        try:
+            done = self._sweep.run(_masters(reach), waiting, SWEEP_SECONDS)
+        except Transient as error:
+            problem = error
+        for prefix, tenant in waiting.items():
+            if prefix in done:
+                self._remember(prefix)
+            else:
+                errors[tenant] = problem or Transient(
+                    "RemovingKeys",
+                    f"Removing keys: {self._sweep.removed} so far, among some {self._sweep.looked_at} looked at",
+                    retry_after=0.1,
+                )
+
+    def _remember(self, prefix: str) -> None:
+        if len(self._purged) >= PURGES_REMEMBERED:
+            self._purged.pop(next(iter(self._purged)))
+        self._purged[prefix] = None
+
+    def _save(self, node: Node) -> None:
+        """The ACLs are in the server's ACL file if it has one; what went wrong is kept for `prepare` to report.
+
+        Redis 7.0 writes some 1,500 users a second and does nothing else meanwhile: so at most a twentieth
+        of the time is spent on it.
+        """
+        begin = time.monotonic()
+        reply: Reply = node.call([("ACL", "SAVE")])[0]
+        self._unsaved.discard(node.name)
+        self._unsavable.pop(node.name, None)
+        self._save_after[node.name] = time.monotonic() + 20 * (time.monotonic() - begin)
+        text = str(reply)
+        if (
+            isinstance(reply, Exception)
+            and "not configured to use an ACL file" not in text
+            and "permission" not in text
+        ):
+            self._unsavable[node.name] = (
+                f"redis at {node.name} cannot save its ACL file ({text}): after a restart it would let in again "
+                "whom the file still knows, until the operator has looked"
+            )
+
+
+def _masters(reach: Reach) -> dict[str, Node]:
+    """The servers that keys are removed on, by run id. Raises Transient when one that may be a master is silent."""
+    for silence in reach.awaited(closing=False).values():
+        raise Transient("NodeUnreachable", silence.message)
+    masters = {facts.run_id: node for _, node, facts in reach.each() if facts.master}
+    if not masters:
+        raise Transient("NodeUnreachable", "no redis node that answers is a master: keys cannot be removed")
+    return masters
+
+
+def _closes(action: Action) -> bool:
+    return isinstance(action, RemoveUser) or (isinstance(action, SetUser) and not action.account.enabled)
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[tuple[T, ...]]:
+    rest = iter(items)
+    while chunk := tuple(islice(rest, size)):
+        yield chunk

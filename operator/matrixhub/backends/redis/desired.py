@@ -1,0 +1,97 @@
+"""What should exist in Redis for a tenant, and what its applications are told. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster, RedisBackend
+from matrixhub.backends.contract import Intent, Phase
+from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State
+from matrixhub.errors import Rejected
+
+
+def desired(intent: Intent) -> State:
+    """What should exist.
+
+    Active: a user bound to the prefix. Suspended: a user that is off and may do nothing. Retained: no user.
+    Deleted: neither user nor keys. Raises ValueError when an active tenant comes without a credential.
+    """
+    tenant = intent.tenant.id
+    account: Account | None = None
+    if intent.phase is Phase.ACTIVE:
+        if intent.credential is None:
+            raise ValueError(f"tenant {tenant} is to be active in Redis but has no credential")
+        prefix = naming.redis_prefix(tenant)
+        account = Account(
+            owner=intent.owner,
+            enabled=True,
+            passwords=frozenset({hashlib.sha256(intent.credential.password.encode()).hexdigest()}),
+            keys=frozenset({f"~{prefix}*"}),
+            channels=frozenset({f"&{prefix}*"}),
+            commands=TENANT_COMMANDS,
+        )
+    elif intent.phase is Phase.SUSPENDED:
+        account = Account(owner=intent.owner)
+    return State(tenant, intent.owner, ((EVERY_NODE, account),), data=intent.phase is not Phase.DELETED)
+
+
+def backend(cluster: RealtimeCluster) -> RedisBackend:
+    """The cluster's Redis. Raises ValueError when it has none, Rejected when its description is incomplete."""
+    spec = cluster.spec.redis
+    if spec is None:
+        raise ValueError(f"RealtimeCluster {cluster.key} has no spec.redis")
+    if spec.mode == "sentinel" and not spec.master_name:
+        raise Rejected(
+            "MasterNameMissing",
+            f"RealtimeCluster {cluster.key} says spec.redis.mode: sentinel: name the master its sentinels watch "
+            "in spec.redis.masterName",
+        )
+    return spec
+
+
+def address(node: str, default_port: int = 6379) -> tuple[str, int]:
+    """Host and port of `host`, `host:port` or `[v6]:port`."""
+    host, colon, port = node.rpartition(":")
+    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
+        return host.strip("[]"), int(port)
+    return node.strip("[]"), default_port
+
+
+def binding(intent: Intent, ca: str | None) -> Mapping[str, str]:
+    """What the tenant's Secret holds; empty without a credential. `ca` signs the server's certificate.
+
+    The keys are those of Spring Cloud Bindings' redis type (github.com/spring-cloud/spring-cloud-bindings),
+    and `prefix`: what every key and channel has to begin with.
+    """
+    if intent.credential is None:
+        return {}
+    spec = backend(intent.cluster)
+    tls = spec.tls is not None and spec.tls.enabled
+    default_port = 26379 if spec.mode == "sentinel" else 6379
+    host, port = address(spec.nodes[0], default_port)
+    name = naming.redis_user(intent.tenant.id)
+    login = f"{quote(name, safe='')}:{quote(intent.credential.password, safe='')}"
+    scheme = "rediss" if tls else "redis"
+    at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    uri = f"{scheme}://{login}@{at}"
+    values = {
+        "type": "redis",
+        "provider": "matrixhub",
+        "host": host,
+        "port": str(port),
+        "username": name,
+        "password": intent.credential.password,
+        "prefix": naming.redis_prefix(intent.tenant.id),
+        "ssl": "true" if tls else "false",
+    }
+    if spec.mode == "cluster":
+        values["cluster.nodes"] = ",".join(spec.nodes)
+    if spec.mode == "sentinel":
+        values["sentinel.nodes"] = ",".join(spec.nodes)
+        values["sentinel.master"] = spec.master_name or ""
+        uri = f"{scheme}-sentinel://{login}@{','.join(spec.nodes)}?sentinelMasterId={spec.master_name}"
+    values["uri"] = uri
+    if tls and ca:
+        values["ca.crt"] = ca
+    return values

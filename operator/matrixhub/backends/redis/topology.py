@@ -1,0 +1,171 @@
+"""Which servers a RealtimeCluster's Redis consists of, and which of them answer.
+
+ACLs are not replicated, so each server counts.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from matrixhub.api.realtimecluster import RedisBackend
+from matrixhub.backends.redis.desired import address
+from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
+from matrixhub.errors import Rejected, Unreachable
+
+SILENCE_REMEMBERED = 5.0
+"""Seconds for which one server among several is not asked again after it did not answer."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One server. `replica` is False too where nothing says that it is one."""
+
+    host: str
+    port: int
+    replica: bool = False
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The servers as found at the start of a call, by name; one that falls silent moves over."""
+
+    members: Mapping[str, Member]
+    nodes: dict[str, tuple[Node, Facts]] = field(default_factory=dict)
+    silent: dict[str, Unreachable] = field(default_factory=dict)
+
+    def each(self) -> tuple[tuple[str, Node, Facts], ...]:
+        """Name, connection and facts of every server that has answered so far."""
+        return tuple((name, node, facts) for name, (node, facts) in self.nodes.items())
+
+    def awaited(self, *, closing: bool) -> dict[str, Unreachable]:
+        """The silent servers that have to answer before the work is done.
+
+        A replica that is away holds no door shut that should be open, and is served when it is back;
+        but what is to be shut has to be shut there too.
+        """
+        return {name: error for name, error in self.silent.items() if closing or not self.members[name].replica}
+
+
+class Topology:
+    """Finds the members, anew each time: nodes listed (standalone), or asked for (sentinel, cluster)."""
+
+    def __init__(self, spec: RedisBackend, login: Login) -> None:
+        self._spec = spec
+        self._login = login
+        self._nodes: dict[tuple[str, int, bool], Node] = {}
+        self._deaf_until: dict[str, float] = {}
+
+    def reach(self) -> Reach:
+        """Who answers, in one round trip to each. Raises Unreachable when nobody does."""
+        reach = Reach({self.node(member).name: member for member in self.members()})
+        for name, member in reach.members.items():
+            node = self.node(member)
+            if len(reach.members) > 1 and time.monotonic() < self._deaf_until.get(name, 0.0):
+                reach.silent[name] = Unreachable(f"redis at {name} does not answer")
+                continue
+            try:
+                reach.nodes[name] = (node, node.facts())
+            except Unreachable as error:
+                self.lost(reach, name, error)
+        if not reach.nodes:
+            raise next(iter(reach.silent.values()))
+        return reach
+
+    def lost(self, reach: Reach, name: str, error: Unreachable) -> None:
+        """The server counts as silent, in this call and for some seconds; raises the error if it was the only one."""
+        reach.nodes.pop(name, None)
+        reach.silent[name] = error
+        self._deaf_until[name] = time.monotonic() + SILENCE_REMEMBERED
+        if len(reach.members) == 1:
+            raise error
+
+    def members(self) -> tuple[Member, ...]:
+        """All servers, silent ones included. Raises Unreachable when nobody can say which they are."""
+        if self._spec.mode == "sentinel":
+            return self._first(self._seeds(26379), self._ask_sentinel, "sentinel")
+        seeds = self._seeds(6379)
+        if self._spec.mode == "cluster":
+            return self._first(seeds, self._ask_cluster, "node")
+        return seeds
+
+    def node(self, member: Member) -> Node:
+        """The connection to a member, kept from call to call."""
+        return self._node(member.host, member.port, self._login)
+
+    def close(self) -> None:
+        """All connections are closed."""
+        while self._nodes:
+            self._nodes.popitem()[1].close()
+
+    def _node(self, host: str, port: int, login: Login) -> Node:
+        key = (host, port, login.username is not None)
+        if key not in self._nodes:
+            self._nodes[key] = Node(host, port, login)
+        return self._nodes[key]
+
+    def _seeds(self, default_port: int) -> tuple[Member, ...]:
+        return tuple(Member(*address(text, default_port)) for text in self._spec.nodes)
+
+    @staticmethod
+    def _first(seeds: Iterable[Member], ask: Callable[[Member], tuple[Member, ...]], what: str) -> tuple[Member, ...]:
+        silent = []
+        for seed in seeds:
+            try:
+                return ask(seed)
+            except Unreachable as error:
+                silent.append(error.message)
+        raise Unreachable(f"no redis {what} answers: {'; '.join(silent)}")
+
+    def _ask_cluster(self, seed: Member) -> tuple[Member, ...]:
+        reply = self.node(seed).call([("CLUSTER", "NODES")])[0]
+        if isinstance(reply, Exception) and "cluster support disabled" in str(reply):
+            raise Rejected(
+                "NotACluster",
+                f"redis at {seed.host}:{seed.port} does not run as a cluster: "
+                "set spec.redis.mode to standalone or sentinel",
+            )
+        return members_of_cluster(self.node(seed).checked(reply), seed.host)
+
+    def _ask_sentinel(self, seed: Member) -> tuple[Member, ...]:
+        """Sentinels often ask for no password; one that does is given the admin's."""
+        name = self._spec.master_name or ""
+        questions = [("SENTINEL", "MASTER", name), ("SENTINEL", "REPLICAS", name)]
+        sentinel = self._node(seed.host, seed.port, replace(self._login, username=None, password=None))
+        try:
+            replies = sentinel.call(questions)
+        except Rejected:
+            sentinel = self.node(seed)
+            replies = sentinel.call(questions)
+        if isinstance(replies[0], Exception) and "No such master" in str(replies[0]):
+            raise Rejected(
+                "MasterUnknown",
+                f"the sentinel at {seed.host}:{seed.port} does not watch a master named {name}: "
+                "correct spec.redis.masterName",
+            )
+        master, replicas = (sentinel.checked(reply) for reply in replies)
+        return members_of_sentinel(master, replicas)
+
+
+def members_of_cluster(text: str, asked: str) -> tuple[Member, ...]:
+    """The members in a reply of CLUSTER NODES; `asked` is the host for a node that does not know its own.
+
+    A line begins `<id> <ip>:<port>@<bus port>[,<hostname>] <flags>`; a node still in handshake has no
+    data and no stable name, one without address cannot be reached by anybody.
+    """
+    members = []
+    for line in text.splitlines():
+        _, place, flags, *_ = line.split()
+        if {"handshake", "noaddr"} & set(flags.split(",")):
+            continue
+        endpoint, _, names = place.partition("@")
+        hostname = names.partition(",")[2].partition(",")[0]
+        ip, _, port = endpoint.rpartition(":")
+        members.append(Member(hostname or ip or asked, int(port), replica="slave" in flags))
+    return tuple(sorted(members, key=lambda member: (member.host, member.port)))
+
+
+def members_of_sentinel(master: Sequence[Reply], replicas: Sequence[Sequence[Reply]]) -> tuple[Member, ...]:
+    """The members in the replies of SENTINEL MASTER and SENTINEL REPLICAS."""
+    found = [Member(fields(flat)["ip"], int(fields(flat)["port"]), replica=True) for flat in replicas]
+    head = fields(master)
+    return (Member(head["ip"], int(head["port"])), *sorted(found, key=lambda member: (member.host, member.port)))
