@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import pytest
-
 from tests.support import stand_variables
 
 
