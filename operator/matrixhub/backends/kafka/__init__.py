@@ -1,0 +1,1 @@
+"""Kafka: a tenant's topics, user, ACLs and client quotas."""

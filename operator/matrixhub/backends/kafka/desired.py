@@ -1,0 +1,192 @@
+"""What a tenant should have in Kafka, from its Tenant and RealtimeCluster."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import KafkaBackend
+from matrixhub.api.tenant import Topics
+from matrixhub.backends.contract import Intent, Mark, Phase
+from matrixhub.backends.kafka.state import Acl, Quota, Scram, State, Topic, TopicClaim, UserClaim
+from matrixhub.errors import Rejected
+
+LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+"""Kafka's rule for topic names (org.apache.kafka.common.internals.Topic)."""
+
+BASE_ITERATIONS = 4097
+"""One above Kafka's least, which its tools use by default: a password that they set never looks like ours."""
+
+FINGERPRINT_BITS = 10
+"""Each iteration costs both sides of every login (0.7 microseconds), so the fingerprint adds at most a quarter."""
+
+SMALLEST_SEGMENT = 16 * 1024**2
+"""Bytes. A record batch must fit into a segment; brokers take batches of 1 MiB unless told otherwise."""
+
+LARGEST_SEGMENT = 1024**3
+"""Bytes; Kafka's own default."""
+
+
+def backend(intent: Intent) -> KafkaBackend:
+    """The cluster's Kafka; the engine asks this backend only about clusters that have one."""
+    kafka = intent.cluster.spec.kafka
+    if kafka is None:
+        raise ValueError(f"RealtimeCluster {intent.cluster.key} has no kafka")
+    return kafka
+
+
+def address(server: str) -> tuple[str, int]:
+    """Host and port of a bootstrap server; Kafka's port is 9092 unless said."""
+    host, colon, port = server.rpartition(":")
+    return (host.strip("[]"), int(port)) if colon else (server, 9092)
+
+
+def password_fingerprint(password: str) -> str:
+    """64 bits of the password's SHA-256: tells one random password from another, and gives neither away."""
+    return hashlib.sha256(password.encode()).hexdigest()[:16]
+
+
+def iterations(password: str) -> int:
+    """The SCRAM iteration count for this password: 4097 to 5120.
+
+    Kafka shows of a login only its mechanism and iteration count. Ten bits of the password's SHA-256 in the count
+    (Kafka takes 4096 to 16384) make a login that somebody else set visible, with nothing stored elsewhere: always
+    when it was set with the default count of Kafka's tools, else with 1023 chances in 1024. That a password of ours
+    was changed is known from the fingerprint in the user's mark, not from these ten bits.
+    """
+    digest = hashlib.sha256(password.encode()).digest()
+    return BASE_ITERATIONS + int.from_bytes(digest[-4:], "big") % (1 << FINGERPRINT_BITS)
+
+
+def topic_names(intent: Intent) -> dict[str, Topics]:
+    """The topics of the spec by name: the cluster's, and the tenant's own, which win where both name one.
+
+    Raises Rejected("InvalidTopic") for a name that Kafka does not take.
+    """
+    tenant = intent.tenant.id
+    named = {
+        naming.topic(tenant, group.domain, event): group
+        for group in (*backend(intent).topics, *intent.tenant.spec.kafka.topics)
+        for event in group.events
+    }
+    for name in named:
+        if not LEGAL_TOPIC.fullmatch(name):
+            raise Rejected(
+                "InvalidTopic",
+                f"Kafka takes no topic {name!r}: use at most 249 of the characters a-z A-Z 0-9 . _ - in all",
+            )
+    return named
+
+
+def desired(intent: Intent) -> State:
+    """What should exist in the intent's phase. Topics are named for ACTIVE only: no other phase makes or alters one."""
+    state = State(intent.tenant.id, intent.owner, intent.phase, backend(intent).replication_factor)
+    if intent.phase is Phase.ACTIVE:
+        return _active(intent, state)
+    if intent.phase is Phase.SUSPENDED:
+        return replace(
+            state,
+            user_claims=frozenset({UserClaim(Mark(intent.owner), "")}),
+            acls=frozenset(denials(intent.tenant.id)),
+            quotas=frozenset(_quotas(intent)),
+        )
+    return state
+
+
+def _active(intent: Intent, state: State) -> State:
+    if intent.credential is None:
+        raise ValueError(f"Tenant {intent.tenant.id} is active without a credential")
+    password = intent.credential.password
+    mark = Mark(intent.owner)
+    topics = frozenset(_topics(intent))
+    return replace(
+        state,
+        user_claims=frozenset({UserClaim(mark, password_fingerprint(password))}),
+        topic_claims=frozenset(TopicClaim(mark, topic.name, topic.partitions) for topic in topics),
+        topics=topics,
+        logins=frozenset({Scram(backend(intent).sasl_mechanism, iterations(password))}),
+        acls=frozenset(grants(intent.tenant.id)),
+        quotas=frozenset(_quotas(intent)),
+        password=password,
+    )
+
+
+def _topics(intent: Intent) -> Iterator[Topic]:
+    """Each topic with its configs; storage is shared out evenly over all the partitions of the spec."""
+    named = topic_names(intent)
+    storage = intent.tenant.spec.kafka.storage
+    partitions = sum(group.partitions for group in named.values())
+    for name, group in named.items():
+        configs = {"retention.ms": int(group.retention.total_seconds() * 1000)}
+        if storage is not None:
+            configs["retention.bytes"] = storage // partitions
+            configs["segment.bytes"] = min(max(storage // partitions // 4, SMALLEST_SEGMENT), LARGEST_SEGMENT)
+        yield Topic(name, group.partitions, frozenset((key, str(value)) for key, value in configs.items()))
+
+
+def grants(tenant: str) -> Iterator[Acl]:
+    """What the tenant's user may do: nothing that creates, alters or deletes.
+
+    Read and write imply describe. Idempotent write would also follow from any write on a topic, but then each start
+    of a producer makes the broker walk through all ACLs there are.
+    """
+    prefix = naming.kafka_prefix(tenant)
+    for operation in ("read", "write", "describe-configs"):
+        yield Acl("topic", prefix, "prefixed", operation)
+    yield Acl("group", prefix, "prefixed", "read")
+    yield Acl("transactional-id", prefix, "prefixed", "write")
+    yield Acl("cluster", "kafka-cluster", "literal", "idempotent-write")
+
+
+def denials(tenant: str) -> Iterator[Acl]:
+    """What shuts the tenant out whatever anybody else grants; Kafka asks the ACLs at every request, so at once."""
+    for resource in ("topic", "group", "transactional-id"):
+        yield Acl(resource, naming.kafka_prefix(tenant), "prefixed", "all", "deny")
+
+
+def _quotas(intent: Intent) -> Iterator[Quota]:
+    share = intent.tenant.spec.kafka
+    for key, value in (
+        ("producer_byte_rate", share.producer_byte_rate),
+        ("consumer_byte_rate", share.consumer_byte_rate),
+        ("request_percentage", share.request_percentage),
+    ):
+        if value is not None:
+            yield Quota(key, float(value))
+
+
+def binding(intent: Intent, ca: str = "") -> Mapping[str, str]:
+    """What the tenant's Secret holds for Kafka: empty without a credential; `ca.crt` where the cluster names its CA."""
+    if intent.credential is None:
+        return {}
+    kafka, tenant = backend(intent), intent.tenant.id
+    username, password = intent.credential.username, intent.credential.password
+    host, port = address(kafka.bootstrap_servers[0])
+    prefix = naming.kafka_prefix(tenant)
+    return {
+        "type": "kafka",
+        "provider": "matrixhub",
+        "host": host,
+        "port": str(port),
+        "uri": "kafka://" + ",".join(kafka.bootstrap_servers),
+        "bootstrapServers": ",".join(kafka.bootstrap_servers),
+        "securityProtocol": kafka.security_protocol,
+        "saslMechanism": kafka.sasl_mechanism,
+        "saslJaasConfig": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required "
+            f'username="{_quoted(username)}" password="{_quoted(password)}";'
+        ),
+        "username": username,
+        "password": password,
+        "topicPrefix": prefix,
+        "groupPrefix": prefix,
+        "transactionalIdPrefix": prefix,
+        "topics": ",".join(sorted(topic_names(intent))),
+        **({"ca.crt": ca} if ca else {}),
+    }
+
+
+def _quoted(text: str) -> str:
+    """The text as it stands between double quotes in a JAAS file."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')

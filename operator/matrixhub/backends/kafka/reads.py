@@ -1,0 +1,234 @@
+"""What exists in Kafka of many tenants, in few requests."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Intent, Phase
+from matrixhub.backends.kafka import codes
+from matrixhub.backends.kafka.desired import backend, topic_names
+from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
+from matrixhub.backends.kafka.state import (
+    ALL_CLIENTS,
+    DEFAULT_CLIENT,
+    MANAGED_CONFIGS,
+    Quota,
+    Scram,
+    State,
+    Topic,
+    TopicClaim,
+    UserClaim,
+)
+from matrixhub.errors import BackendError, Rejected
+
+FEW = 6
+"""Up to so many tenants are asked for one by one.
+
+The broker answers each question about ACLs by walking through all of them, and sends them all in five times the time
+it takes to walk: measured with 160,000 ACLs (10,000 tenants), 80 ms a walk, 1 s for all.
+"""
+TOPICS_PER_REQUEST = 1000
+_MISSING_TOPIC, _NO_LOGIN = 3, 91
+_TOPIC_RESOURCE, _SET_ON_TOPIC = 2, 1
+_EXACT, _ANY_NAME = 0, 2
+
+
+def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
+    """What exists of each tenant. A tenant whose spec names impossible topics has that error as its state."""
+    states: dict[str, State | BackendError] = {}
+    wanted: dict[str, frozenset[str]] = {}
+    for intent in intents:
+        try:
+            wanted[intent.tenant.id] = frozenset(topic_names(intent))
+        except Rejected as error:
+            if intent.phase is Phase.ACTIVE:
+                states[intent.tenant.id] = error
+            else:
+                wanted[intent.tenant.id] = frozenset()
+    tenants = [intent for intent in intents if intent.tenant.id in wanted]
+    if tenants:
+        states |= _Reading(session, [intent.tenant.id for intent in tenants]).states(tenants, wanted)
+    return states
+
+
+class _Reading:
+    """One look at the tenants' users, marks and ACLs; their topics and groups are asked for after it."""
+
+    def __init__(self, session: Session, tenants: Sequence[str]) -> None:
+        self._session = session
+        self._tenants = {naming.kafka_user(tenant): tenant for tenant in tenants}
+        self._users: dict[str, set[UserClaim]] = defaultdict(set)
+        self._topics: dict[str, set[TopicClaim]] = defaultdict(set)
+        self._acls: dict[str, set[Any]] = defaultdict(set)
+        self._logins: dict[str, set[Scram]] = defaultdict(set)
+        self._quotas: dict[str, set[Quota]] = defaultdict(set)
+        everyone = len(tenants) > FEW
+        acls = _all_acls() if everyone else [request for user in self._tenants for request in _acls_of(user)]
+        quotas = [_quotas_of(None)] if everyone else [_quotas_of(user) for user in self._tenants]
+        logins = messages.DescribeUserScramCredentialsRequest(users=None if everyone else [(u,) for u in self._tenants])
+        answers = session.send([*acls, *quotas, logins])
+        for answer in answers[: len(acls)]:
+            self._take_acls(session.require(answer, "listing ACLs"))
+        for answer in answers[len(acls) : -1]:
+            self._take_quotas(session.require(answer, "listing client quotas"))
+        self._take_logins(session.require(answers[-1], "listing SCRAM logins"))
+
+    def _take_acls(self, answer: Any) -> None:
+        for resource in answer.resources:
+            marked = self._tenants.get(resource.resource_name) if resource.resource_type == codes.USER else None
+            for entry in resource.acls:
+                kind, _, name = entry.principal.partition(":")
+                if kind == "User":
+                    if tenant := self._tenants.get(name):
+                        self._acls[tenant].add(codes.acl(_numbers(resource, entry)))
+                elif marked and (claim := codes.claim(entry.principal)):
+                    if isinstance(claim, UserClaim):
+                        self._users[marked].add(claim)
+                    else:
+                        self._topics[marked].add(claim)
+
+    def _take_quotas(self, answer: Any) -> None:
+        for entry in answer.entries or ():
+            entity = {part.entity_type: part.entity_name for part in entry.entity}
+            tenant = self._tenants.get(entity.get("user") or "")
+            if tenant is None or not entity.keys() <= {"user", "client-id"}:
+                continue
+            client = (entity["client-id"] or DEFAULT_CLIENT) if "client-id" in entity else ALL_CLIENTS
+            self._quotas[tenant] |= {Quota(value.key, value.value, client) for value in entry.values}
+
+    def _take_logins(self, answer: Any) -> None:
+        for result in answer.results:
+            if result.user in self._tenants and result.error_code != _NO_LOGIN:
+                self._session.require(result, "reading a SCRAM login")
+                self._logins[self._tenants[result.user]] |= {
+                    Scram(codes.mechanism_word(info.mechanism), info.iterations) for info in result.credential_infos
+                }
+
+    def states(self, intents: Sequence[Intent], wanted: Mapping[str, frozenset[str]]) -> dict[str, State]:
+        names = {
+            intent.tenant.id: wanted[intent.tenant.id] | {claim.topic for claim in self._topics[intent.tenant.id]}
+            for intent in intents
+        }
+        topics = read_topics(self._session, {name for of_tenant in names.values() for name in of_tenant})
+        groups: dict[str, set[str]] = defaultdict(set)
+        if any(intent.phase is Phase.DELETED for intent in intents):
+            groups = _groups(self._session)
+        return {
+            intent.tenant.id: State(
+                tenant=intent.tenant.id,
+                owner=intent.owner,
+                phase=intent.phase,
+                replicas=backend(intent).replication_factor,
+                user_claims=frozenset(self._users[intent.tenant.id]),
+                topic_claims=frozenset(self._topics[intent.tenant.id]),
+                topics=frozenset(topics[name] for name in names[intent.tenant.id] if name in topics),
+                logins=frozenset(self._logins[intent.tenant.id]),
+                acls=frozenset(self._acls[intent.tenant.id]),
+                quotas=frozenset(self._quotas[intent.tenant.id]),
+                groups=frozenset(groups[intent.tenant.id] if intent.phase is Phase.DELETED else ()),
+            )
+            for intent in intents
+        }
+
+
+def _numbers(resource: Any, entry: Any) -> codes.Numbers:
+    return (
+        resource.resource_type,
+        resource.resource_name,
+        resource.pattern_type,
+        entry.principal,
+        entry.host,
+        entry.operation,
+        entry.permission_type,
+    )
+
+
+def acl_filter(**narrowed: Any) -> Any:
+    """A request for the ACL entries that match; without arguments, all."""
+    return messages.DescribeAclsRequest(
+        **{
+            "resource_type_filter": codes.ANY,
+            "resource_name_filter": None,
+            "pattern_type_filter": codes.ANY,
+            "principal_filter": None,
+            "host_filter": None,
+            "operation": codes.ANY,
+            "permission_type": codes.ANY,
+            **narrowed,
+        }
+    )
+
+
+def _all_acls() -> list[Any]:
+    return [acl_filter()]
+
+
+def _acls_of(user: str) -> list[Any]:
+    return [
+        acl_filter(principal_filter=f"User:{user}"),
+        acl_filter(resource_type_filter=codes.USER, resource_name_filter=user, pattern_type_filter=codes.LITERAL),
+    ]
+
+
+def _quotas_of(user: str | None) -> Any:
+    match = {"match_type": _ANY_NAME, "match": None} if user is None else {"match_type": _EXACT, "match": user}
+    component = messages.DescribeClientQuotasRequest.ComponentData(entity_type="user", **match)
+    return messages.DescribeClientQuotasRequest(components=[component], strict=False)
+
+
+def describe_topics(session: Session, names: Iterable[str]) -> list[Any]:
+    """What the broker knows of these topics; a topic that does not exist has error code 3."""
+    item = metadata.MetadataRequest.MetadataRequestTopic
+    answers = session.send(
+        [
+            metadata.MetadataRequest(topics=[item(name=name) for name in chunk], allow_auto_topic_creation=False)
+            for chunk in chunks(sorted(names), TOPICS_PER_REQUEST)
+        ]
+    )
+    return [topic for answer in answers for topic in answer.topics]
+
+
+def read_topics(session: Session, names: Iterable[str]) -> dict[str, Topic]:
+    """Those of the topics that exist, with their partitions and those of our configs that are set on them."""
+    partitions: dict[str, int] = {}
+    for topic in describe_topics(session, names):
+        if topic.error_code != _MISSING_TOPIC:
+            session.require(topic, f"describing topic {topic.name}")
+            partitions[topic.name] = len(topic.partitions)
+    configs = _configs(session, sorted(partitions))
+    return {name: Topic(name, count, configs[name]) for name, count in partitions.items() if name in configs}
+
+
+def _configs(session: Session, names: Sequence[str]) -> dict[str, frozenset[tuple[str, str]]]:
+    resource = messages.DescribeConfigsRequest.DescribeConfigsResource
+    requests = [
+        messages.DescribeConfigsRequest(
+            resources=[
+                resource(resource_type=_TOPIC_RESOURCE, resource_name=name, configuration_keys=list(MANAGED_CONFIGS))
+                for name in chunk
+            ]
+        )
+        for chunk in chunks(names, TOPICS_PER_REQUEST)
+    ]
+    found = {}
+    for answer in session.send(requests):
+        for result in answer.results:
+            if result.error_code == _MISSING_TOPIC:
+                continue
+            session.require(result, f"reading the configs of topic {result.resource_name}")
+            found[result.resource_name] = frozenset(
+                (config.name, config.value) for config in result.configs if config.config_source == _SET_ON_TOPIC
+            )
+    return found
+
+
+def _groups(session: Session) -> dict[str, set[str]]:
+    """All consumer groups by the tenant whose prefix they have; each broker knows those it coordinates."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for answer in session.send_to([(messages.ListGroupsRequest(), broker) for broker in session.brokers()]):
+        for group in session.require(answer, "listing consumer groups").groups:
+            tenant, dot, _ = group.group_id.partition(".")
+            if dot:
+                found[tenant].add(group.group_id)
+    return found

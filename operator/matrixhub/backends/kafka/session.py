@@ -1,0 +1,232 @@
+"""A connection to Kafka as the admin user: the only file that imports the driver, and where its errors become ours.
+
+The driver's own admin client raises for a whole response when one item of it failed and knows no client quotas, so
+requests are sent and answers read as the protocol's own messages, over the driver's connection manager. It is driven
+by the calling thread: there is no thread of its own, and a session belongs to one thread at a time.
+"""
+
+import logging
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.kafka.desired import address
+from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
+    import kafka.errors  # type: ignore[import-untyped]  # the driver has no annotations
+    from kafka.net.manager import KafkaConnectionManager  # type: ignore[import-untyped]  # likewise
+    from kafka.net.selector import NetworkSelector  # type: ignore[import-untyped]  # likewise
+    from kafka.protocol import admin as messages  # type: ignore[import-untyped]  # likewise
+    from kafka.protocol import metadata  # likewise
+
+__all__ = ["Session", "chunks", "messages", "metadata"]
+
+CONNECT_SECONDS = 3.0
+REQUEST_MILLISECONDS = 10_000
+WINDOW = 50
+"""Requests on their way at once. The broker works off one connection's requests one by one."""
+
+T = TypeVar("T")
+_LOST = (
+    kafka.errors.KafkaConnectionError,
+    kafka.errors.KafkaTimeoutError,
+    kafka.errors.RequestTimedOutError,
+    kafka.errors.NodeNotReadyError,
+    kafka.errors.UnknownBrokerIdError,
+    kafka.errors.Cancelled,
+    OSError,
+)
+_DENIED = (
+    kafka.errors.TopicAuthorizationFailedError,
+    kafka.errors.GroupAuthorizationFailedError,
+    kafka.errors.ClusterAuthorizationFailedError,
+)
+_REASONS: dict[type, str] = {
+    kafka.errors.InvalidReplicationFactorError: "NotEnoughBrokers",
+    kafka.errors.InvalidTopicError: "InvalidTopic",
+    kafka.errors.InvalidPartitionsError: "InvalidPartitions",
+    kafka.errors.InvalidConfigurationError: "InvalidConfiguration",
+    kafka.errors.InvalidRequestError: "InvalidRequest",
+    kafka.errors.PolicyViolationError: "PolicyViolation",
+    kafka.errors.SecurityDisabledError: "AuthorizerMissing",
+}
+
+
+def chunks(things: Sequence[T], size: int) -> Iterator[list[T]]:
+    """The things in order, in lists of at most `size`."""
+    rest = iter(things)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+class Session:
+    """Requests to one Kafka cluster. Connects at the first request, and anew after a lost connection."""
+
+    def __init__(self, cluster: RealtimeCluster, secret: Mapping[str, str]) -> None:
+        kafka_spec = cluster.spec.kafka
+        if kafka_spec is None:
+            raise ValueError(f"RealtimeCluster {cluster.key} has no kafka")
+        self._kafka = kafka_spec
+        self._secret = secret
+        self._secret_name = f"{cluster.metadata.namespace}/{kafka_spec.admin_secret_ref.name}"
+        self._manager: Any = None
+        self._net: Any = None
+        self._node = -1
+        # Its debug lines hold the password, its warnings repeat what becomes our errors.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+    def send(self, requests: Sequence[Any]) -> list[Any]:
+        """The answers to requests that may be sent twice, in order, all from one broker so that each sees the last.
+
+        Raises:
+            Unreachable: no broker answers. The session connects again at the next call.
+            Rejected: the broker refuses the admin user, or its certificate is not the CA's.
+        """
+        return self._run(lambda: [(request, None) for request in requests])
+
+    def send_to(self, requests: Sequence[tuple[Any, int]]) -> list[Any]:
+        """The same for requests that only a certain broker can answer: pairs of request and broker id."""
+        return self._run(lambda: requests)
+
+    def brokers(self) -> list[int]:
+        """The ids of the brokers as of the last look at the cluster."""
+        self.send([])
+        return sorted(broker.node_id for broker in self._manager.cluster.brokers())
+
+    @property
+    def version(self) -> str:
+        """What the broker's set of requests tells of its version, such as `4.1`; "" before the first request."""
+        if self._manager is None:
+            return ""
+        return ".".join(str(part) for part in self._manager.broker_version)
+
+    def close(self) -> None:
+        """The connection is closed; the next request opens one."""
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            manager.close()
+            self._net.close()
+
+    def _run(self, pairs: Callable[[], Sequence[tuple[Any, int | None]]]) -> list[Any]:
+        stale = self._manager is not None
+        try:
+            return self._try(pairs())
+        except Unreachable:
+            if not stale:
+                raise
+        # Brokers close idle connections, and a restarted one has lost ours: one more try with a new one.
+        return self._try(pairs())
+
+    def _try(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
+        try:
+            if self._manager is None:
+                self._connect()
+            return [answer for window in chunks(pairs, WINDOW) for answer in self._net.run(self._exchange, window)]
+        except (kafka.errors.KafkaError, OSError) as error:
+            self.close()
+            raise self._translated(error) from error
+
+    async def _exchange(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
+        futures = [self._manager.send(request, node_id=self._node if node is None else node) for request, node in pairs]
+        return [await future for future in futures]
+
+    def _connect(self) -> None:
+        host, port = self._answering()
+        settings = {
+            "bootstrap_servers": [f"{host}:{port}"],
+            "client_id": "matrixhub",
+            "request_timeout_ms": REQUEST_MILLISECONDS,
+            "socket_connection_setup_timeout_ms": CONNECT_SECONDS * 1000,
+            "reconnect_backoff_max_ms": 200,
+            "receive_message_max_bytes": 512 * 1024**2,
+            "max_in_flight_requests_per_connection": 2 * WINDOW,
+            "security_protocol": self._kafka.security_protocol,
+            "ssl_context": self._tls(),
+            "sasl_mechanism": self._kafka.sasl_mechanism,
+            "sasl_plain_username": self._key("username"),
+            "sasl_plain_password": self._key("password"),
+        }
+        self._net = NetworkSelector(**settings)
+        self._manager = KafkaConnectionManager(self._net, **settings)
+        self._manager.bootstrap(timeout_ms=CONNECT_SECONDS * 1000)
+        self._node = min(broker.node_id for broker in self._manager.cluster.brokers())
+
+    def _answering(self) -> tuple[str, int]:
+        """The first bootstrap server that takes a connection: the driver would go on trying a dead one."""
+        problem: OSError = TimeoutError("no bootstrap server was tried")
+        deadline = time.monotonic() + 2 * CONNECT_SECONDS
+        for server in self._kafka.bootstrap_servers:
+            wait = min(CONNECT_SECONDS, deadline - time.monotonic())
+            if wait <= 0:
+                break
+            try:
+                with socket.create_connection(address(server), timeout=wait):
+                    return address(server)
+            except OSError as error:
+                problem = error
+        raise problem
+
+    def _key(self, name: str) -> str:
+        try:
+            return self._secret[name]
+        except KeyError:
+            raise Rejected("AdminSecretInvalid", f"Secret {self._secret_name} has no key `{name}`: add it") from None
+
+    def _tls(self) -> ssl.SSLContext | None:
+        if self._kafka.security_protocol != "SASL_SSL":
+            return None
+        return ssl.create_default_context(cadata=self._secret.get("ca.crt"))
+
+    def _translated(self, error: Exception) -> Exception:
+        """Our error for one that concerns the whole backend; the same error when it is none we know."""
+        servers = ",".join(self._kafka.bootstrap_servers)
+        if isinstance(error, (kafka.errors.SaslAuthenticationFailedError, kafka.errors.UnsupportedSaslMechanismError)):
+            return Rejected(
+                "AuthenticationFailed",
+                f"kafka at {servers} refused the user in Secret {self._secret_name} with "
+                f"{self._kafka.sasl_mechanism}: put the right `username` and `password` there",
+            )
+        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return Rejected(
+                "CertificateInvalid", f"kafka at {servers} shows a certificate that its CA did not sign: {error}"
+            )
+        if isinstance(error, _LOST):
+            return Unreachable(f"kafka at {servers} does not answer: {error}")
+        return error
+
+    def require(self, answer: Any, doing: str) -> Any:
+        """The answer, if it is a good one. Raises our error for one that concerns the whole backend."""
+        if problem := self.problem(answer, doing):
+            raise problem
+        return answer
+
+    def problem(self, item: Any, doing: str) -> BackendError | None:
+        """Our error for one item of an answer (anything with `error_code`), or None when it went well.
+
+        `doing` completes "Kafka ... when <doing>".
+        """
+        kind = kafka.errors.for_code(item.error_code)
+        if kind is kafka.errors.NoError:
+            return None
+        said = getattr(item, "error_message", None) or kind.description or kind.__name__
+        if issubclass(kind, _DENIED):
+            return Rejected(
+                "PermissionDenied",
+                f"kafka refused the user in Secret {self._secret_name} when {doing} ({said}): "
+                f"give it the ACLs that manifests/admin-rights/kafka.acls lists, with kafka-acls --add",
+            )
+        if kind in _REASONS:
+            return Rejected(_REASONS[kind], f"kafka refused when {doing}: {said}")
+        if item.error_code == NON_EMPTY_GROUP:
+            return Transient("GroupInUse", f"kafka refused when {doing}: its consumers have not left yet", 10.0)
+        return Transient("KafkaError", f"kafka answered {kind.__name__} when {doing}: {said}")
+
+
+NON_EMPTY_GROUP = kafka.errors.NonEmptyGroupError.errno
