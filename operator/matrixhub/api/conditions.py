@@ -23,6 +23,8 @@ BACKEND_TYPES = (NAMESPACE_READY, POSTGRES_READY, REDIS_READY, KAFKA_READY, OBJE
 
 PROGRESSING = "Progressing"
 """Reason while work is under way."""
+SUCCEEDED = "Succeeded"
+"""Reason of a condition that is True as usual."""
 SUSPENDED = "Suspended"
 """Reason of a condition that is True because every door is shut, as asked for."""
 
@@ -57,7 +59,7 @@ def initial(types: Iterable[str], generation: int) -> tuple[Condition, ...]:
             type=type_,
             status="Unknown",
             reason=PROGRESSING,
-            message="work has not begun",
+            message="Work has not begun",
             observed_generation=generation,
         )
         for type_ in types
@@ -101,8 +103,8 @@ def summarize(conditions: Sequence[Condition], generation: int) -> Condition:
     if waiting or not backends:
         return _ready("Unknown", PROGRESSING, _progress(waiting), generation)
     if any(each.reason == SUSPENDED for each in backends):
-        return _ready("True", SUSPENDED, "suspended: data is untouched, every door is shut", generation)
-    return _ready("True", READY, "all backends are ready", generation)
+        return _ready("True", SUSPENDED, "Suspended: data is untouched, every door is shut", generation)
+    return _ready("True", SUCCEEDED, "All backends are ready", generation)
 
 
 def stalled(ready: Condition) -> Condition:
@@ -128,7 +130,7 @@ def _words(failed: Sequence[Condition]) -> str:
 
 
 def _progress(waiting: Sequence[Condition]) -> str:
-    return f"waiting for {', '.join(_label(each) for each in waiting)}" if waiting else "work has not begun"
+    return f"Waiting for {', '.join(_label(each) for each in waiting)}" if waiting else "Work has not begun"
 
 
 def _label(condition: Condition) -> str:

@@ -61,3 +61,8 @@ def object_prefix(tenant: str) -> str:
 def object_store_user(tenant: str) -> str:
     """The tenant's S3 user: MinIO access key, IAM user name and policy name."""
     return f"tenant-{tenant}"
+
+
+def cluster_role(tenant: str) -> str:
+    """The ClusterRole, and its binding, through which the owners read their own Tenant."""
+    return f"matrixhub:tenant:{tenant}"

@@ -116,8 +116,9 @@ Bytes = Annotated[
     BeforeValidator(parse_bytes),
     WithJsonSchema(_INT_OR_STRING),
     Rule(
-        "isQuantity(string(self)) && quantity(string(self)).isInteger() && sign(quantity(string(self))) > 0",
-        "must be a whole quantity above 0, such as 256Mi, 10Gi or 1000000; leave the field out for no limit",
+        "isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('1')) >= 0"
+        " && quantity(string(self)).compareTo(quantity('1Ei')) <= 0",
+        "must be a quantity from 1 to 1Ei, such as 256Mi, 10Gi or 1000000; leave the field out for no limit",
     ),
 ]
 Quantity = Annotated[

@@ -1,0 +1,335 @@
+"""Examples for every rule of the CRDs: what the API server takes and what it refuses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Body = dict[str, Any]
+
+GROUP = "rules.matrixhub.io"
+"""The CRDs are tried under a group of their own: no operator that may be running sees what the tests make."""
+
+TENANT: Body = {
+    "apiVersion": f"{GROUP}/v1alpha1",
+    "kind": "Tenant",
+    "metadata": {"name": "api-greenwood"},
+    "spec": {"clusterRef": {"namespace": "api-nowhere", "name": "main"}},
+}
+CLUSTER: Body = {
+    "apiVersion": f"{GROUP}/v1alpha1",
+    "kind": "RealtimeCluster",
+    "metadata": {"name": "api-main", "namespace": "default"},
+    "spec": {
+        "postgres": {
+            "host": "postgres.example.org",
+            "database": "hub",
+            "adminSecretRef": {"name": "postgres-admin"},
+        },
+        "redis": {"nodes": ["redis:6379"], "adminSecretRef": {"name": "redis-admin"}},
+        "kafka": {"bootstrapServers": ["kafka:9092"], "adminSecretRef": {"name": "kafka-admin"}},
+        "objectStore": {
+            "provider": "minio",
+            "endpoint": "https://minio:9000",
+            "adminSecretRef": {"name": "object-store-admin"},
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What stands at `at` (a path from the root of the object) when the rule at `rule` of `kind` is put to the test.
+
+    `rule` is the path of the part that carries the rule, `says` a piece of its message that no other rule there has.
+    `before` is what stood at `at` when the object was made, for a rule that compares with it.
+    """
+
+    kind: str
+    rule: str
+    says: str
+    at: str
+    accepted: tuple[object, ...]
+    refused: tuple[object, ...]
+    before: object = None
+
+
+def tenant(rule: str, says: str, at: str, accepted: tuple[object, ...], refused: tuple[object, ...]) -> Examples:
+    """Examples for a rule of the Tenant."""
+    return Examples("Tenant", rule, says, at, accepted, refused)
+
+
+def cluster(rule: str, says: str, at: str, accepted: tuple[object, ...], refused: tuple[object, ...]) -> Examples:
+    """Examples for a rule of the RealtimeCluster."""
+    return Examples("RealtimeCluster", rule, says, at, accepted, refused)
+
+
+BYTES = (
+    ("256Mi", "10Gi", "1.5Gi", "1e6", "2E+3", "1k", ".5Ki", 1, 1048576, "1E", "1Ei"),
+    ("-1Mi", -1, 0, "0", "100m", "0.5", "lots", "", "1K", "1 Mi", "1Mib", "2Ei", "100Ei", "1e30", "2E", 2**62, "NaN"),
+)
+DURATIONS = (
+    ("5s", "168h", "1h30m", "250ms", "1h2m3s4ms", "90m"),
+    ("", "5", "0s", "0h0m", "-5s", "1.5h", "7d", "30m1h", "1 h", "1000000h", "5s\n"),
+)
+TOPIC_PARTS = (
+    ("exams", "user-actions", "2026", "a", "x" * 63),
+    ("Exams", "user_actions", "user.actions", "-a", "a-", "ä", "a b", "a\n"),
+)
+TOPICS: tuple[tuple[object, ...], tuple[object, ...]] = (
+    (
+        [],
+        [{"domain": "exams", "events": ["started", "submitted"]}],
+        [{"domain": "exams", "events": ["started"], "partitions": 3}, {"domain": "exams", "events": ["submitted"]}],
+        [{"domain": "exams", "events": ["started"]}, {"domain": "courses", "events": ["started"]}],
+        [{"domain": f"d{n}", "events": [f"e{m}" for m in range(32)]} for n in range(32)],
+    ),
+    (
+        [{"domain": "exams", "events": ["started", "submitted"]}, {"domain": "exams", "events": ["submitted"]}],
+        [{"domain": "exams", "events": ["started"]}, {"domain": "exams", "events": ["started"], "partitions": 3}],
+    ),
+)
+ORIGINS = (
+    (
+        "https://app.example.org",
+        "http://localhost:3000",
+        "*.example.org",
+        "https://*.example.org",
+        "app.example.org",
+    ),
+    ("*", "https://", "https://a/b", "https://a/", "a*.example.org", "*.*.org", "ftp://a", "https://a:port", "a b"),
+)
+HOSTS = (
+    ("postgres", "postgres.example.org", "10.0.0.1", "fd00::1", "::1", "PG-1", "db_1.internal"),
+    ("postgres:5432", "db:5432", "postgres://db", "a b", "-a", "a-", "/tmp/socket", "10.0.0.1,10.0.0.2", "[fd00::1]"),
+)
+ADDRESSES = (
+    ("redis:6379", "redis.example.org:6379", "10.0.0.1:6379", "[fd00::1]:6379", "r:1", "r:65535"),
+    ("redis", "redis:", ":6379", "redis:0", "redis:65536", "redis:99999", "redis://r:1", "fd00::1:6379", "r:1/0"),
+)
+URLS = (
+    ("https://minio:9000", "http://10.0.0.1:9000", "https://s3.example.org/", "https://[fd00::1]:9000"),
+    ("minio:9000", "ftp://minio", "https://", "https://user:pw@minio", "https://minio/path", "https://minio?a=b"),
+)
+
+OWNER = {"kind": "Group", "name": "greenwood-admins"}
+ACCOUNT = {"kind": "ServiceAccount", "name": "ci", "namespace": "ci"}
+
+EXAMPLES: tuple[Examples, ...] = (
+    tenant("", "no dots", "metadata.name", ("api-green-wood", "7-seas"), ("api-green.wood", "a.b.c")),
+    tenant("", "at most 32", "metadata.name", ("a" * 32,), ("a" * 33, "a" * 253)),
+    tenant(
+        "",
+        "is reserved",
+        "metadata.name",
+        ("public-school", "kube", "default-high", "my-matrixhub"),
+        ("default", "system", "admin", "tenants", "pool", "kube-system", "matrixhub", "matrixhub-tenants"),
+    ),
+    tenant(
+        "",
+        "must not end in",
+        "metadata.name",
+        ("s3alias", "api-x-s3"),
+        ("green-s3alias", "green--ol-s3", "green--x-s3", "green--table-s3"),
+    ),
+    Examples(
+        "Tenant",
+        "spec.clusterRef",
+        "stays on its RealtimeCluster",
+        "spec.clusterRef",
+        accepted=({"namespace": "api-nowhere", "name": "main"},),
+        refused=({"namespace": "api-nowhere", "name": "other"}, {"namespace": "other", "name": "main"}),
+        before={"namespace": "api-nowhere", "name": "main"},
+    ),
+    tenant(
+        "spec.owners",
+        "stands here twice",
+        "spec.owners",
+        (
+            [],
+            [OWNER, OWNER | {"kind": "User"}, OWNER | {"name": "other"}],
+            [ACCOUNT, ACCOUNT | {"namespace": "other"}],
+        ),
+        ([OWNER, OWNER], [OWNER, OWNER | {"role": "admin"}], [ACCOUNT, ACCOUNT]),
+    ),
+    tenant(
+        "spec.owners[]",
+        "needs its `namespace`",
+        "spec.owners",
+        ([ACCOUNT],),
+        ([{"kind": "ServiceAccount", "name": "ci"}],),
+    ),
+    tenant(
+        "spec.owners[]",
+        "only a ServiceAccount",
+        "spec.owners",
+        ([OWNER], [OWNER | {"kind": "User"}]),
+        ([OWNER | {"namespace": "ci"}], [OWNER | {"kind": "User", "namespace": "ci"}]),
+    ),
+    *(
+        tenant(f"spec.{path}", "must be a quantity from 1 to 1Ei", f"spec.{path}", *BYTES)
+        for path in (
+            "postgres.storage",
+            "redis.memory",
+            "kafka.producerByteRate",
+            "kafka.consumerByteRate",
+            "kafka.storage",
+            "objectStore.storage",
+        )
+    ),
+    tenant(
+        "spec.postgres.statementTimeout",
+        "at most 596h",
+        "spec.postgres.statementTimeout",
+        (*DURATIONS[0], "596h"),
+        (*DURATIONS[1], "596h1ms", "999999h"),
+    ),
+    tenant("spec.kafka.topics", "stands here twice", "spec.kafka.topics", *TOPICS),
+    cluster("spec.kafka.topics", "stands here twice", "spec.kafka.topics", *TOPICS),
+    *(
+        Examples(
+            kind,
+            f"spec.kafka.topics[].{part}",
+            says,
+            "spec.kafka.topics",
+            accepted=tuple([{"domain": "exams", "events": ["started"]} | {field: wrap(one)}] for one in accepted),
+            refused=tuple([{"domain": "exams", "events": ["started"]} | {field: wrap(one)}] for one in refused),
+        )
+        for kind in ("Tenant", "RealtimeCluster")
+        for part, field, says, wrap, (accepted, refused) in (
+            ("domain", "domain", "must be lower-case letters", lambda one: one, TOPIC_PARTS),
+            ("events[]", "events", "must be lower-case letters", lambda one: [one], TOPIC_PARTS),
+            ("retention", "retention", "must be a duration", lambda one: one, DURATIONS),
+        )
+    ),
+    tenant(
+        "spec.gateway.allowedOrigins[]",
+        "must be an origin",
+        "spec.gateway.allowedOrigins",
+        tuple([one] for one in ORIGINS[0]),
+        tuple([one] for one in ORIGINS[1]),
+    ),
+    tenant(
+        "spec.compute",
+        "names that a ResourceQuota counts",
+        "spec.compute",
+        (
+            {},
+            {"requests.cpu": "4", "requests.memory": "8Gi", "pods": "50"},
+            {"pods": 50, "limits.cpu": "500m", "count/jobs.batch": 5, "requests.nvidia.com/gpu": 1},
+            {"gold.storageclass.storage.k8s.io/requests.storage": "10Gi"},
+        ),
+        ({"cpus": "4"}, {"request.cpu": "4"}, {"requests.gpu": "1"}, {"Pods": "5"}, {"": "1"}, {"disk": "1Gi"}),
+    ),
+    tenant(
+        "spec.compute",
+        "requests must not be above limits",
+        "spec.compute",
+        (
+            {"requests.cpu": "4", "limits.cpu": 4},
+            {"requests.cpu": "500m", "limits.cpu": "1"},
+            {"requests.memory": "1Gi", "limits.memory": "1024Mi"},
+            {"requests.memory": "8Gi", "limits.cpu": "1"},
+        ),
+        (
+            {"requests.cpu": "4", "limits.cpu": "2"},
+            {"requests.cpu": 4, "limits.cpu": "3999m"},
+            {"requests.memory": "1Gi", "limits.memory": "1G"},
+            {"requests.ephemeral-storage": "2Gi", "limits.ephemeral-storage": "1Gi"},
+        ),
+    ),
+    tenant(
+        "spec.compute[]",
+        "must be a quantity that is not negative",
+        "spec.compute",
+        ({"pods": 0}, {"pods": "50"}, {"requests.cpu": "1500m"}, {"requests.cpu": "0.5"}, {"requests.memory": "1e9"}),
+        ({"pods": -1}, {"pods": "-1"}, {"requests.memory": "lots"}, {"requests.memory": ""}, {"requests.cpu": "1 "}),
+    ),
+    cluster("", "at most 63", "metadata.name", ("a" * 63,), ("a" * 64,)),
+    cluster(
+        "spec",
+        "at least one backend",
+        "spec",
+        tuple({name: CLUSTER["spec"][name]} for name in CLUSTER["spec"]),
+        ({},),
+    ),
+    cluster("spec.postgres.host", "must be a host name", "spec.postgres.host", *HOSTS),
+    cluster(
+        "spec.postgres.schemas[]",
+        "must be a schema of your applications",
+        "spec.postgres.schemas",
+        (["public"], ["public", "school"], ["page"]),
+        (["pg_catalog"], ["public", "pg_toast"], ["information_schema"], ["matrixhub"]),
+    ),
+    cluster(
+        "spec.redis",
+        "mode sentinel needs",
+        "spec.redis",
+        (CLUSTER["spec"]["redis"] | {"mode": "sentinel", "masterName": "hub"},),
+        (CLUSTER["spec"]["redis"] | {"mode": "sentinel"},),
+    ),
+    cluster(
+        "spec.redis",
+        "belongs to mode sentinel",
+        "spec.redis",
+        (CLUSTER["spec"]["redis"] | {"mode": "cluster"}, CLUSTER["spec"]["redis"]),
+        (CLUSTER["spec"]["redis"] | {"masterName": "hub"},),
+    ),
+    *(
+        cluster(
+            f"spec.{path}[]",
+            "must be host:port",
+            f"spec.{path}",
+            tuple([one] for one in ADDRESSES[0]),
+            tuple([one] for one in ADDRESSES[1]),
+        )
+        for path in ("redis.nodes", "kafka.bootstrapServers")
+    ),
+    cluster(
+        "spec.objectStore",
+        "provider minio needs",
+        "spec.objectStore",
+        (CLUSTER["spec"]["objectStore"], {"provider": "aws", "adminSecretRef": {"name": "a"}}),
+        ({"provider": "minio", "adminSecretRef": {"name": "a"}},),
+    ),
+    cluster(
+        "spec.objectStore",
+        "belongs to provider aws",
+        "spec.objectStore",
+        ({"provider": "aws", "iamEndpoint": "https://iam", "adminSecretRef": {"name": "a"}},),
+        (CLUSTER["spec"]["objectStore"] | {"iamEndpoint": "https://iam"},),
+    ),
+    Examples(
+        "RealtimeCluster",
+        "spec.objectStore",
+        "`bucketPrefix` stays",
+        "spec.objectStore.bucketPrefix",
+        accepted=("hub",),
+        refused=("other",),
+        before="hub",
+    ),
+    cluster(
+        "spec.objectStore.bucketPrefix",
+        "must be lower-case letters",
+        "spec.objectStore.bucketPrefix",
+        ("hub", "edu-hub", "h", "9", "x" * 24),
+        ("Hub", "a_b", "a.b", "-a", "a-", "xn--a", "sthree-a", "amzn-s3-demo-a"),
+    ),
+    cluster("spec.objectStore.endpoint", "must be a URL", "spec.objectStore.endpoint", *URLS),
+    Examples(
+        "RealtimeCluster",
+        "spec.objectStore.iamEndpoint",
+        "must be a URL",
+        "spec.objectStore",
+        accepted=tuple({"provider": "aws", "iamEndpoint": one, "adminSecretRef": {"name": "a"}} for one in URLS[0]),
+        refused=tuple({"provider": "aws", "iamEndpoint": one, "adminSecretRef": {"name": "a"}} for one in URLS[1]),
+    ),
+)
+
+SETS: Mapping[str, tuple[str, list[str]]] = {
+    "spec.kafka.topics[].events": ("spec.kafka.topics", ["a", "a"]),
+    "spec.gateway.allowedOrigins": ("spec.gateway.allowedOrigins", ["a.org", "a.org"]),
+    "spec.postgres.schemas": ("spec.postgres.schemas", ["public", "public"]),
+    "spec.redis.nodes": ("spec.redis.nodes", ["r:1", "r:1"]),
+    "spec.kafka.bootstrapServers": ("spec.kafka.bootstrapServers", ["k:1", "k:1"]),
+}
+"""For each list without duplicates: where it stands, and one with a duplicate."""

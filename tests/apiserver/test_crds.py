@@ -1,0 +1,456 @@
+"""The CRDs on a real API server: every rule with what it takes and what it refuses, and what people then see."""
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from tests.apiserver.crd_examples import CLUSTER, EXAMPLES, GROUP, SETS, TENANT, Body, Examples
+from tests.support import stand_variables
+
+from matrixhub.api import crd
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.tenant import Tenant
+
+ROOT = Path(__file__).parents[2]
+BASE = {"Tenant": TENANT, "RealtimeCluster": CLUSTER}
+ITEM = {"domain": "exams", "events": ["started"]}
+UNPROCESSABLE, BAD_REQUEST = 422, 400
+
+
+class ApiServer:
+    """Creates, replaces and deletes our resources; refuses unknown fields as `kubectl apply` does."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        self._api = client.CustomObjectsApi(config.new_client_from_config(kubeconfig))
+
+    def _at(self, body: Body) -> dict[str, str]:
+        plural = body["kind"].lower() + "s"
+        where = {"namespace": body["metadata"]["namespace"]} if body["kind"] == "RealtimeCluster" else {}
+        return {"group": GROUP, "version": "v1alpha1", "plural": plural, **where}
+
+    def _call(self, verb: str, of: Body, **arguments: Any) -> Body:
+        scope = "namespaced" if of["kind"] == "RealtimeCluster" else "cluster"
+        made: Body = getattr(self._api, f"{verb}_{scope}_custom_object")(**self._at(of), **arguments)
+        return made
+
+    def create(self, body: Body, *, dry_run: bool = True, strict: bool = True) -> Body:
+        how = {"dry_run": "All"} if dry_run else {}
+        return self._call("create", body, body=body, field_validation="Strict" if strict else "Ignore", **how)
+
+    def replace(self, body: Body) -> Body:
+        return self._call(
+            "replace", body, body=body, name=body["metadata"]["name"], field_validation="Strict", dry_run="All"
+        )
+
+    def delete(self, body: Body) -> None:
+        self._call("delete", body, name=body["metadata"]["name"])
+
+    def refusal(self, ask: Callable[[Body], Body], body: Body) -> str:
+        """What the API server answers to a body that it has to refuse as invalid."""
+        with pytest.raises(ApiException) as caught:
+            ask(body)
+        answer = json.loads(caught.value.body or "")
+        assert answer["code"] == UNPROCESSABLE, answer["message"]
+        message: str = answer["message"]
+        return message
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Iterator[str]:
+    """Of an API server that knows our kinds under the tests' own group."""
+    path = stand_variables()["KUBECONFIG"]
+    definitions = "".join((ROOT / "crds" / name).read_text(encoding="utf-8") + "---\n" for name in crd.files())
+    ours = definitions.replace("matrixhub.io\n", f"{GROUP}\n")
+    run(path, "apply", "--server-side", "-f", "-", stdin=ours)
+    run(path, "wait", "--for=condition=Established", "--timeout=30s", "-f", "-", stdin=ours)
+    yield path
+    run(path, "delete", "--wait=false", "-f", "-", stdin=ours)
+
+
+@pytest.fixture(scope="session")
+def server(kubeconfig: str) -> ApiServer:
+    return ApiServer(kubeconfig)
+
+
+@pytest.fixture
+def made(server: ApiServer) -> Iterator[Callable[[Body], Body]]:
+    """Makes an object that is gone after the test."""
+    bodies: list[Body] = []
+
+    def make(body: Body) -> Body:
+        bodies.append(body)
+        return server.create(body, dry_run=False)
+
+    yield make
+    for body in bodies:
+        server.delete(body)
+
+
+def run(kubeconfig: str, *arguments: str, stdin: str = "", fails: bool = False) -> str:
+    """What kubectl printed; `fails` says whether it has to exit with an error."""
+    done = subprocess.run(
+        ["kubectl", "--kubeconfig", kubeconfig, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def put(kind: str, path: str, value: object) -> Body:
+    """A valid object of the kind with `value` at `path`; `[]` in the path stands for one topic in a list."""
+    body = copy.deepcopy(BASE[kind])
+    *parents, last = path.split(".")
+    part = body
+    for name in parents:
+        if name.endswith("[]"):
+            part[name[:-2]] = [copy.deepcopy(ITEM)]
+            part = part[name[:-2]][0]
+        else:
+            part = part.setdefault(name, {})
+    part[last] = value
+    return body
+
+
+def read(body: Body) -> Tenant | RealtimeCluster:
+    """The object as the operator reads it."""
+    return (Tenant if body["kind"] == "Tenant" else RealtimeCluster).model_validate(body)
+
+
+def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    yield path.removeprefix("."), schema
+    for name, each in schema.get("properties", {}).items():
+        yield from parts(each, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from parts(schema[key], f"{path}[]")
+
+
+CHECKED_IN = [yaml.safe_load((ROOT / "crds" / name).read_text(encoding="utf-8"))["spec"] for name in crd.files()]
+PARTS = [
+    (each["names"]["kind"], path, part)
+    for each in CHECKED_IN
+    for path, part in parts(each["versions"][0]["schema"]["openAPIV3Schema"])
+    if not path.startswith("status")
+]
+
+
+def cases(side: str) -> list[Any]:
+    return [
+        pytest.param(each, value, id=f"{each.kind}-{each.rule or 'root'}-{each.says}-{value}"[:120])
+        for each in EXAMPLES
+        for value in getattr(each, side)
+    ]
+
+
+def test_the_checked_in_files_are_accepted_as_they_stand(kubeconfig: str) -> None:
+    run(kubeconfig, "apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", str(ROOT / "crds"))
+
+
+def test_no_rule_is_without_an_accepted_and_a_refused_example() -> None:
+    for kind, path, part in PARTS:
+        for rule in part.get("x-kubernetes-validations", []):
+            of_rule = [e for e in EXAMPLES if (e.kind, e.rule) == (kind, path) and e.says in rule["message"]]
+            assert len(of_rule) == 1, f"{kind} {path}: {rule['message']}"
+            assert of_rule[0].accepted
+            assert of_rule[0].refused
+
+
+@pytest.mark.parametrize(("example", "value"), cases("accepted"))
+def test_what_a_rule_takes_is_accepted_and_parses(server: ApiServer, example: Examples, value: object) -> None:
+    read(server.create(put(example.kind, example.at, value)))
+
+
+@pytest.mark.parametrize(("example", "value"), [case for case in cases("refused") if not case.values[0].before])
+def test_what_a_rule_refuses_is_answered_with_its_sentence(server: ApiServer, example: Examples, value: object) -> None:
+    assert example.says in server.refusal(server.create, put(example.kind, example.at, value))
+
+
+@pytest.mark.parametrize("example", [each for each in EXAMPLES if each.before])
+def test_what_must_stay_cannot_be_changed(server: ApiServer, made: Callable[[Body], Body], example: Examples) -> None:
+    version = made(put(example.kind, example.at, example.before))["metadata"]["resourceVersion"]
+
+    def changed(value: object) -> Body:
+        body = put(example.kind, example.at, value)
+        body["metadata"]["resourceVersion"] = version
+        return body
+
+    for value in example.accepted:
+        server.replace(changed(value))
+    for value in example.refused:
+        assert example.says in server.refusal(server.replace, changed(value))
+
+
+NUMBERS = [
+    pytest.param(kind, path, part, id=f"{kind}-{path}") for kind, path, part in PARTS if part.get("type") == "integer"
+]
+CHOICES = [pytest.param(kind, path, part, id=f"{kind}-{path}") for kind, path, part in PARTS if "enum" in part]
+
+
+@pytest.mark.parametrize(("kind", "path", "part"), NUMBERS)
+def test_a_number_is_accepted_up_to_its_bounds_and_refused_beyond(
+    server: ApiServer, kind: str, path: str, part: Body
+) -> None:
+    for number in (part["minimum"], part["maximum"]):
+        read(server.create(put(kind, path, number)))
+    for number in (part["minimum"] - 1, part["maximum"] + 1):
+        assert "should be" in server.refusal(server.create, put(kind, path, number))
+
+
+@pytest.mark.parametrize(("kind", "path", "part"), CHOICES)
+def test_a_word_that_is_not_among_the_choices_is_refused_with_them(
+    server: ApiServer, kind: str, path: str, part: Body
+) -> None:
+    if path.startswith("spec.owners[]."):
+        field = path.rpartition(".")[2]
+        body = put(kind, "spec.owners", [{"kind": "User", "name": "somebody"} | {field: "nonsense"}])
+    else:
+        body = put(kind, path, "nonsense")
+    refusal = server.refusal(server.create, body)
+    assert all(f'"{choice}"' in refusal for choice in part["enum"])
+
+
+def test_a_list_without_duplicates_refuses_one(server: ApiServer) -> None:
+    sets = {path: kind for kind, path, part in PARTS if part.get("x-kubernetes-list-type") == "set"}
+    assert sets.keys() == SETS.keys()
+    for path, (at, twice) in SETS.items():
+        value: object = [ITEM | {"events": twice}] if "[]" in path else twice
+        assert "Duplicate value" in server.refusal(server.create, put(sets[path], at, value))
+
+
+quantities = st.from_regex(r"[+-]?[0-9]{0,4}\.?[0-9]{0,3}([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3})?", fullmatch=True)
+durations = st.one_of(
+    st.from_regex(r"([0-9]{1,7}h)?([0-9]{1,7}m)?([0-9]{1,7}s)?([0-9]{1,7}ms)?", fullmatch=True),
+    st.text("0123456789hms", max_size=8),
+)
+names = st.text("abz09-._ /:*é\n", min_size=0, max_size=6)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    choice=st.one_of(
+        st.tuples(st.just("spec.redis.memory"), quantities | st.integers() | st.floats(0, 9e30)),
+        st.tuples(st.just("spec.compute"), st.dictionaries(st.just("pods") | names, quantities | st.integers())),
+        st.tuples(st.just("spec.postgres.statementTimeout"), durations),
+        st.tuples(st.just("spec.kafka.topics[].retention"), durations),
+        st.tuples(st.just("spec.kafka.topics[].domain"), names),
+        st.tuples(st.just("spec.gateway.allowedOrigins"), st.lists(names)),
+        st.tuples(st.just("spec.gateway.maxConnections"), st.integers(0, 10) | st.floats(1, 5)),
+        st.tuples(st.just("spec.displayName"), st.text() | st.none()),
+        st.tuples(st.just("spec.postgres"), st.none() | st.just({})),
+        st.tuples(st.just("spec.owners"), st.none() | st.just([])),
+    )
+)
+def test_whatever_is_admitted_parses(server: ApiServer, choice: tuple[str, object]) -> None:
+    try:
+        admitted = server.create(put("Tenant", *choice))
+    except ApiException as refused:
+        assert refused.status in {UNPROCESSABLE, BAD_REQUEST}, refused.body  # noqa: PT017 - or it is admitted
+        return
+    read(admitted)
+
+
+def test_a_tenant_at_every_limit_is_judged_within_the_budget_of_the_rules(server: ApiServer) -> None:
+    """The API server refuses a request whose rules cost too much: the largest that the schema admits does not."""
+    topics = [{"domain": "d" * 61 + f"{n:02}", "events": ["e" * 61 + f"{m:02}" for m in range(32)]} for n in range(32)]
+    owners = [{"kind": "ServiceAccount", "name": "o" * 250 + f"{n:03}", "namespace": "n" * 63} for n in range(64)]
+    body = put("Tenant", "spec.kafka.topics", topics)
+    body["spec"]["owners"] = owners
+    body["spec"]["compute"] = {f"count/{n}.{'x' * 200}": "1" for n in range(64)}
+    body["spec"]["gateway"] = {"allowedOrigins": [f"https://{'a' * 240}{n:02}" for n in range(64)]}
+    read(server.create(body))
+
+
+DESIGN_TENANT = """
+apiVersion: GROUP/v1alpha1
+kind: Tenant
+metadata: {name: greenwood-api-example}
+spec:
+  displayName: Greenwood High School
+  clusterRef: {namespace: matrixhub, name: main}
+  owners: [{kind: Group, name: greenwood-admins, role: admin}]
+  suspended: false
+  deletionPolicy: Retain
+  postgres: {connectionLimit: 20, statementTimeout: 5s, storage: 10Gi}
+  redis: {memory: 256Mi}
+  kafka:
+    producerByteRate: 1Mi
+    consumerByteRate: 2Mi
+    requestPercentage: 50
+    storage: 5Gi
+    topics: [{domain: exams, events: [started, submitted], partitions: 3, retention: 168h}]
+  objectStore: {storage: 50Gi, versioning: true, noncurrentExpirationDays: 30}
+  gateway: {maxConnections: 500, clientEventsPerSecond: 10, maxPresenceMembers: 100, allowedOrigins: []}
+  compute: {requests.cpu: "4", requests.memory: 8Gi, pods: "50"}
+""".replace("GROUP", GROUP)
+DESIGN_CLUSTER = """
+apiVersion: GROUP/v1alpha1
+kind: RealtimeCluster
+metadata: {name: api-design, namespace: default}
+spec:
+  postgres: {host: postgres, port: 5432, database: hub, sslMode: verify-full, adminSecretRef: {name: postgres-admin},
+             schemas: [public], tenantColumn: tenant_id}
+  redis: {mode: standalone, nodes: ["redis:6379"], tls: {caSecretRef: {name: redis-ca}},
+          adminSecretRef: {name: redis-admin}}
+  kafka: {bootstrapServers: ["kafka:9092"], securityProtocol: SASL_SSL, saslMechanism: SCRAM-SHA-512,
+          adminSecretRef: {name: kafka-admin}, replicationFactor: 3,
+          topics: [{domain: user-actions, events: [login, activity, permissions]},
+                   {domain: institution, events: [registration, updates, metrics]},
+                   {domain: analytics, events: [tracking, performance, errors]}]}
+  objectStore: {provider: minio, endpoint: "https://minio:9000", region: us-east-1, bucketPrefix: hub,
+                adminSecretRef: {name: object-store-admin}}
+""".replace("GROUP", GROUP)
+DESIGN_GATEWAY = """
+  gateway: {minReplicas: 2, maxReplicas: 20}
+  autoscaling: {gateway: {targetConnectionsPerReplica: 3000}}
+  consumers: [{name: analytics, consumerGroup: analytics}]
+"""
+
+
+def test_the_designs_examples_are_accepted(kubeconfig: str) -> None:
+    for example in (DESIGN_TENANT, DESIGN_CLUSTER):
+        assert "created (server dry run)" in run(kubeconfig, "apply", "--dry-run=server", "-f", "-", stdin=example)
+
+
+def test_a_clusters_gateway_is_refused_as_unknown_until_it_is_honoured(kubeconfig: str, server: ApiServer) -> None:
+    """A field that nobody honours would be a lie. Whoever insists (`--validate=warn`) is warned and it is dropped."""
+    example = DESIGN_CLUSTER + DESIGN_GATEWAY
+    refusal = run(kubeconfig, "apply", "--dry-run=server", "-f", "-", stdin=example, fails=True)
+    for field in ("gateway", "autoscaling", "consumers"):
+        assert f'unknown field "spec.{field}"' in refusal
+    warned = run(kubeconfig, "apply", "--dry-run=server", "--validate=warn", "-f", "-", stdin=example)
+    assert 'Warning: unknown field "spec.gateway"' in warned
+    assert "gateway" not in server.create(yaml.safe_load(example), strict=False)["spec"]
+
+
+def test_kubectl_apply_prints_the_sentence(kubeconfig: str) -> None:
+    bad = yaml.safe_dump(put("Tenant", "spec.redis.memory", "-1Mi") | {"metadata": {"name": "green.wood"}})
+    told = run(kubeconfig, "apply", "--dry-run=server", "-f", "-", stdin=bad, fails=True)
+    assert "a tenant's name has no dots: write green-wood rather than green.wood" in told
+    assert "spec.redis.memory: Invalid value" in told
+    assert "must be a quantity from 1 to 1Ei, such as 256Mi" in told
+
+
+def test_a_misspelt_field_is_refused(kubeconfig: str) -> None:
+    bad = yaml.safe_dump(put("Tenant", "spec.redis.memmory", "1Mi"))
+    told = run(kubeconfig, "apply", "--dry-run=server", "-f", "-", stdin=bad, fails=True)
+    assert 'unknown field "spec.redis.memmory"' in told
+
+
+def test_a_tenant_shows_what_it_gets_though_it_asked_for_nothing(server: ApiServer) -> None:
+    spec = server.create(TENANT)["spec"]
+    assert spec["postgres"] == {"connectionLimit": 20, "statementTimeout": "5s"}
+    assert spec["objectStore"] == {"versioning": True, "noncurrentExpirationDays": 30}
+    assert spec["deletionPolicy"] == "Retain"
+    assert spec["suspended"] is False
+
+
+TENANTS, CLUSTERS = f"tenants.{GROUP}", f"realtimeclusters.{GROUP}"
+
+
+def write_status(kubeconfig: str, kind: str, name: str, status: Body) -> None:
+    patch = json.dumps({"status": status})
+    run(kubeconfig, "-n", "default", "patch", kind, name, "--subresource=status", "--type=merge", "-p", patch)
+
+
+def condition(type_: str, status: str) -> Body:
+    return {
+        "type": type_,
+        "status": status,
+        "reason": "Succeeded" if status == "True" else "Unreachable",
+        "message": "",
+        "lastTransitionTime": "2026-01-02T03:04:05Z",
+        "observedGeneration": 1,
+    }
+
+
+def table(printed: str) -> dict[str, str]:
+    heads, row = (line.split() for line in printed.splitlines())
+    return dict(zip(heads, row, strict=True))
+
+
+def test_kubectl_get_shows_a_tenants_state_in_words(kubeconfig: str, made: Callable[[Body], Body]) -> None:
+    made(TENANT)
+    name = TENANT["metadata"]["name"]
+    types = ("Namespace", "Postgres", "Redis", "Kafka", "ObjectStore", "Gateway")
+    conditions = [condition("Ready", "False")] + [
+        condition(f"{each}Ready", "False" if each == "Redis" else "True") for each in types
+    ]
+    status = {"message": "Unreachable", "connections": 7, "storage": "12Gi", "conditions": conditions}
+    write_status(kubeconfig, TENANTS, name, status)
+
+    brief = table(run(kubeconfig, "get", TENANTS, name))
+    wide = table(run(kubeconfig, "get", TENANTS, name, "-o", "wide"))
+
+    assert list(brief) == ["NAME", "CLUSTER", "READY", "STATUS", "CONNECTIONS", "STORAGE", "AGE"]
+    assert list(brief.values())[:-1] == [name, "main", "False", "Unreachable", "7", "12Gi"]
+    assert list(wide)[7:] == ["NAMESPACE", "POSTGRES", "REDIS", "KAFKA", "OBJECTSTORE", "GATEWAY"]
+    assert list(wide.values())[7:] == ["True", "True", "False", "True", "True", "True"]
+
+
+def test_kubectl_get_shows_a_clusters_state_in_words(kubeconfig: str, made: Callable[[Body], Body]) -> None:
+    made(CLUSTER)
+    types = ("Postgres", "Redis", "Kafka", "ObjectStore")
+    told = [condition(f"{each}Ready", "Unknown" if each == "Kafka" else "True") for each in types]
+    conditions = [condition("Ready", "True"), *told]
+    backends = [{"name": "redis", "reachable": True, "since": "2026-01-02T03:04:05Z", "version": "7.0.15"}]
+    findings = [{"backend": "postgres", "reason": "UnsafeView", "message": "view public.grades sees all rows"}]
+    status = {"message": "Fine", "tenants": 3, "conditions": conditions, "backends": backends, "findings": findings}
+    write_status(kubeconfig, CLUSTERS, "api-main", status)
+
+    wide = table(run(kubeconfig, "-n", "default", "get", CLUSTERS, "api-main", "-o", "wide"))
+
+    assert list(wide) == [
+        *("NAME", "READY", "STATUS", "TENANTS", "AGE"),
+        *("POSTGRES", "REDIS", "KAFKA", "OBJECTSTORE"),
+    ]
+    assert [*list(wide.values())[:4], wide["KAFKA"]] == ["api-main", "True", "Fine", "3", "Unknown"]
+    kept = json.loads(run(kubeconfig, "-n", "default", "get", CLUSTERS, "api-main", "-o", "json"))["status"]
+    assert kept == status
+
+
+def test_kubectl_wait_waits_for_ready_of_this_generation(kubeconfig: str, made: Callable[[Body], Body]) -> None:
+    made(TENANT)
+    name = TENANT["metadata"]["name"]
+    waiting = ("wait", "--for=condition=Ready", f"{TENANTS}/{name}")
+    write_status(kubeconfig, TENANTS, name, {"conditions": [condition("Ready", "False")]})
+    assert "timed out" in run(kubeconfig, *waiting, "--timeout=1s", fails=True)
+    write_status(kubeconfig, TENANTS, name, {"conditions": [condition("Ready", "True")]})
+    assert "condition met" in run(kubeconfig, *waiting, "--timeout=5s")
+    run(kubeconfig, "patch", TENANTS, name, "--type=merge", "-p", '{"spec":{"suspended":true}}')
+    assert "timed out" in run(kubeconfig, *waiting, "--timeout=1s", fails=True)
+
+
+def test_kubectl_explain_tells_what_a_field_means_and_its_default(kubeconfig: str) -> None:
+    told = " ".join(
+        run(kubeconfig, "explain", "tenants.spec.postgres.statementTimeout", f"--api-version={GROUP}/v1alpha1").split()
+    )
+    assert "How long a statement of the tenant may run, as a duration (h, m, s, ms). Default: 5s." in told
+
+
+def test_kubectl_get_matrixhub_lists_both_kinds(kubeconfig: str, made: Callable[[Body], Body]) -> None:
+    made(TENANT)
+    made(CLUSTER)
+    listed = run(kubeconfig, "-n", "default", "get", "matrixhub", "-o", "name")
+    assert f"tenant.{GROUP}/api-greenwood" in listed
+    assert f"realtimecluster.{GROUP}/api-main" in listed
+
+
+def test_short_names_and_scopes_are_as_documented(kubeconfig: str) -> None:
+    listed = run(kubeconfig, "api-resources", f"--api-group={GROUP}", "--no-headers").splitlines()
+    assert sorted((line.split()[0], line.split()[1], line.split()[3]) for line in listed) == [
+        ("realtimeclusters", "rtc", "true"),
+        ("tenants", "tn", "false"),
+    ]
