@@ -21,8 +21,7 @@ def start(stand: Stand, part: Part) -> bool:
         if not until(lambda: part.ready(stand), PATIENCE):
             raise Failure(f"{part.name} runs but is not ready.\n{tail(stand.log(part.name))}")
         return False
-    if not part.outlived:
-        process.kill(stand, part)
+    process.kill(stand, part)
     part.prepare(stand)
     child = process.spawn(stand, part)
     _wait(stand, part, child)
@@ -117,7 +116,7 @@ def down(stand: Stand, parts: Iterable[Part]) -> None:
             if part.name in other.after:
                 ended[other.name].wait()
         try:
-            if process.running(stand, part.name) or process.remaining(stand, part.name):
+            if process.running(stand, part.name) or process.remaining(stand, part):
                 process.end(stand, part)
                 shown(part.name, "ended")
         except Failure as failure:

@@ -87,11 +87,11 @@ def all_pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").glob("[1-9]*") if entry.name != str(os.getpid())]
 
 
-def remaining(stand: Stand, part: str) -> list[Process]:
-    """Every process of the part, its children included."""
-    mark = _mark(stand, part).encode()
-    folder = stand.state / part
-    record = recorded(stand, part)
+def remaining(stand: Stand, part: Part) -> list[Process]:
+    """Every process of the part: its children included, unless they are to outlive it."""
+    mark = _mark(stand, part.name).encode()
+    folder = stand.state / part.name
+    record = recorded(stand, part.name)
     found = []
     for pid in all_pids():
         process = at(pid)
@@ -102,6 +102,8 @@ def remaining(stand: Stand, part: str) -> list[Process]:
             inside = Path(f"/proc/{pid}/cwd").readlink().is_relative_to(folder)
         except OSError:
             continue
+        if marked and part.outlived:
+            marked = Path(process.program).name == Path(part.command(stand)[0]).name
         if marked or process == record or (record and inside and process.program == record.program):
             found.append(process)
     return found
@@ -151,14 +153,12 @@ def kill(stand: Stand, part: Part) -> None:
     first = running(stand, part.name)
     if first:
         first.signal(signal.SIGKILL)
-    if part.outlived:
-        return
 
     def none_left() -> bool:
-        left = remaining(stand, part.name)
+        left = remaining(stand, part)
         for process in left:
             process.signal(signal.SIGKILL)
         return not left
 
     if not until(none_left, 10):
-        raise Failure(f"{part.name} could not be killed: {[p.pid for p in remaining(stand, part.name)]}")
+        raise Failure(f"{part.name} could not be killed: {[p.pid for p in remaining(stand, part)]}")

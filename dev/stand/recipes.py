@@ -99,10 +99,26 @@ RECIPES = [BUSYBOX, KAFKA, MINIO, KUBERNETES]
 
 def program(name: str) -> Path:
     """The program to run: from KUBEBUILDER_ASSETS if it is there, else from the cache, else from PATH."""
-    given = os.environ.get("KUBEBUILDER_ASSETS")
-    if given and (Path(given) / name).exists():
-        return Path(given) / name
+    given = _given(name)
+    if given:
+        return given
     for recipe in RECIPES:
         if name in recipe.programs and recipe.built:
             return recipe.folder / "bin" / name
     return Path(shutil.which(name) or name)
+
+
+def wanted() -> list[Recipe]:
+    """The recipes to build: all but those whose every program the machine has already."""
+    return [
+        recipe
+        for recipe in RECIPES
+        if not recipe.programs or not all(_given(name) or shutil.which(name) for name in recipe.programs)
+    ]
+
+
+def _given(name: str) -> Path | None:
+    """The program in the folder that KUBEBUILDER_ASSETS names."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    path = Path(assets) / name if assets else None
+    return path if path and path.exists() else None

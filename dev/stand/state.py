@@ -144,13 +144,13 @@ def claim(state: Path) -> tuple[Stand, Stand | None]:
     last = int(remembered.read_text()) if remembered.exists() else -1
     with _claims() as taken:
         held = [slot for slot, owner in taken.items() if owner == state]
-        free = [slot for slot in range(SLOTS) if slot not in taken or not taken[slot].is_dir()]
+        free = [slot for slot in range(SLOTS) if slot not in taken or not (taken[slot] / "slot").exists()]
         if not held and not free:
             owners = "\n".join(f"  {slot}: {owner}" for slot, owner in sorted(taken.items()))
             raise Failure(f"All {SLOTS} slots are taken; take one of these stands down:\n{owners}")
         slot = held[0] if held else last if last in free else free[0]
+        remembered.write_text(str(slot))
         (_CLAIMS / f"slot.{slot}").write_text(str(state))
-    remembered.write_text(str(slot))
     gone = Stand(taken[slot], slot) if slot in taken and not held else None
     return Stand(state, slot), gone
 

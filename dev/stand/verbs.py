@@ -14,7 +14,7 @@ from stand.cache import build as build_into_cache
 from stand.part import Part
 from stand.parts import PARTS
 from stand.parts.node import ctr
-from stand.recipes import RECIPES
+from stand.recipes import wanted
 from stand.run import Failure, output, shown
 from stand.state import Stand, alone, claim, claimed, release, state_folder
 
@@ -25,14 +25,14 @@ _BUILT = "MATRIXHUB_STAND_BUILT"
 
 def prepare() -> None:
     """The tools that build the parts and the packages that the stand runs are there."""
-    preflight.check_tools(RECIPES)
+    preflight.check_tools(wanted())
     preflight.install_packages()
 
 
 def build() -> None:
     """All that the stand runs is on this machine."""
     prepare()
-    build_into_cache(RECIPES)
+    build_into_cache(wanted())
 
 
 def up(*, node: bool) -> None:

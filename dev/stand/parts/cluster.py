@@ -37,11 +37,14 @@ def _etcd(stand: Stand) -> list[str]:
 
 
 def _prepare_apiserver(stand: Stand) -> None:
-    """The certificates, the token file and the two kubeconfigs that people use are there."""
+    """The certificates, the token file, the two kubeconfigs that people use and their kubectl are there."""
     pki.authority(stand)
     users.token_file(stand)
     users.kubeconfig(stand, users.ADMIN)
     users.kubeconfig(stand, users.OPERATOR)
+    link = stand.folder("bin") / "kubectl"
+    link.unlink(missing_ok=True)
+    link.symlink_to(program("kubectl"))
 
 
 def _apiserver(stand: Stand) -> list[str]:

@@ -34,6 +34,8 @@ def _prepare(stand: Stand) -> None:
         f"user {ADMIN} {' '.join(_admin_rules(stand, said=False))}",
         "appendonly yes",
         "daemonize no",
+        # A title would overwrite the environment by which the stand knows its processes.
+        "set-proc-title no",
     ]
     private(folder / "redis.conf", "\n".join(lines) + "\n")
 
