@@ -112,14 +112,14 @@ class PostgresShare(Model):
     statement_timeout: PostgresTimeout = Field(default="5s", validate_default=True)
     """How long a statement of the tenant may run, as a duration (h, m, s, ms)."""
     storage: Bytes | None = None
-    """Size of the tenant's rows, as a quantity of bytes. Without it there is no limit."""
+    """Size of the tenant's rows, in bytes as a quantity. Kept for the metering to come: not enforced yet."""
 
 
 class RedisShare(Model):
     """Limits of the tenant's Redis namespace."""
 
     memory: Bytes | None = None
-    """Memory of the tenant's keys, as a quantity of bytes. Without it there is no limit."""
+    """Memory of the tenant's keys, as a quantity of bytes. Kept for the metering to come: not enforced yet."""
 
 
 class Topics(Model):
@@ -151,7 +151,7 @@ class KafkaShare(Model):
     request_percentage: int | None = Field(default=None, ge=1, le=10000)
     """Time on each broker's request threads, in percent of one thread. Without it there is no limit."""
     storage: Bytes | None = None
-    """Size of the topics, as a quantity of bytes: their partitions' retention.bytes. Without it no limit."""
+    """Size of the topics, as a quantity of bytes, shared out as retention.bytes. Without it there is no limit."""
     topics: Annotated[tuple[Topics, ...], EACH_TOPIC_ONCE] = Field(default=(), max_length=32)
     """Topics of this tenant, beside those that the RealtimeCluster gives to every tenant."""
 
@@ -160,7 +160,7 @@ class ObjectStoreShare(Model):
     """The tenant's bucket."""
 
     storage: Bytes | None = None
-    """Size of the tenant's objects, as a quantity of bytes. Without it there is no limit."""
+    """Size of the tenant's objects, as a quantity of bytes, enforced by MinIO. Without it there is no limit."""
     versioning: bool = True
     """Whether overwritten and deleted objects are kept as noncurrent versions."""
     noncurrent_expiration_days: int = Field(default=30, ge=1, le=36500)
