@@ -89,6 +89,7 @@ def clean() -> None:
 
 def status() -> None:
     """A person has seen what runs."""
+    _become_root()
     stand = _current()
     shown("stand", f"slot {stand.slot}, host {stand.host}, node {stand.node}, state {stand.state}")
     for part in PARTS:
@@ -146,7 +147,10 @@ def _change(name: str, act: Callable[[Stand, Part], object], outcome: str) -> No
     stand, part = _current(), _part(name)
     began = time.monotonic()
     with alone(stand):
-        act(stand, part)
+        try:
+            act(stand, part)
+        finally:
+            environment.hand_over(stand)
     shown(part.name, f"{outcome} after {time.monotonic() - began:.1f} s")
 
 
@@ -173,4 +177,4 @@ def _become_root() -> None:
     kept = [f"{name}={value}" for name, value in os.environ.items() if name.startswith(passed)]
     kept.append(f"XDG_CACHE_HOME={os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'}")
     folder = str(Path(__file__).resolve().parent)
-    os.execvp("sudo", ["sudo", "env", *kept, sys.executable, folder, *sys.argv[1:]])
+    os.execvp("sudo", ["sudo", "env", *kept, sys.executable, "-B", folder, *sys.argv[1:]])
