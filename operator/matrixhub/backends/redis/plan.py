@@ -47,6 +47,8 @@ class Purge:
         return f"Removed the keys under {self.prefix}"
 
 
+_NAMED = 5
+
 UserAction = SetUser | RemoveUser
 Action = UserAction | Purge
 
@@ -94,13 +96,15 @@ def _changes(user: str, seen: Seen, wanted: Account) -> str:
         return f"Adopted ACL user {user}"
     if not wanted.enabled:
         return f"Switched ACL user {user} off and ended its connections"
+    if seen == Account(owner=wanted.owner):
+        return f"Switched ACL user {user} on"
     parts = [
         *(["switched it on"] if not seen.enabled else []),
         *(["asked for a password again"] if seen.nopass else []),
         *(["set its password"] if seen.passwords != wanted.passwords else []),
         *_difference("key pattern", seen.keys, wanted.keys),
         *_difference("channel pattern", seen.channels, wanted.channels),
-        *(["set its commands"] if seen.commands != wanted.commands else []),
+        *_commands(seen.commands, wanted.commands),
         *_difference("selector", seen.selectors, wanted.selectors),
     ]
     return f"Repaired ACL user {user}: {', '.join(parts)}"
@@ -111,6 +115,23 @@ def _difference(what: str, seen: frozenset[str], wanted: frozenset[str]) -> list
         *(f"took back {what} {text}" for text in sorted(seen - wanted)),
         *(f"gave back {what} {text}" for text in sorted(wanted - seen)),
     ]
+
+
+def _commands(seen: frozenset[str], wanted: frozenset[str]) -> list[str]:
+    """Which commands were taken back or given back; a user that may do nothing gets all of its own again."""
+    if seen == wanted:
+        return []
+    if not seen:
+        return ["gave back its commands"]
+    differences = {
+        "took back": sorted(name[1:] for name in seen if name.startswith("+")),
+        "gave back": sorted(name[1:] for name in seen if name.startswith("-")),
+    }
+    return [f"{verb} commands {_few(names)}" for verb, names in differences.items() if names]
+
+
+def _few(names: list[str]) -> str:
+    return " ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _conflict(user: str, node: str, seen: Account) -> Conflict:
