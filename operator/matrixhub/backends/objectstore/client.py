@@ -1,0 +1,315 @@
+"""The object store of one RealtimeCluster, as the engine drives it."""
+
+import ssl
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from minio.error import MinioAdminException
+from urllib3 import PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import ObjectStoreBackend, RealtimeCluster
+from matrixhub.backends.contract import Applied, Credential, Finding, Intent, Survey
+from matrixhub.backends.objectstore import actions, desired, plan
+from matrixhub.backends.objectstore.aws import Aws
+from matrixhub.backends.objectstore.buckets import Buckets, code
+from matrixhub.backends.objectstore.minio import Minio, error_body
+from matrixhub.backends.objectstore.state import State
+from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
+
+THREADS = 16
+"""Requests under way at once."""
+
+CONNECT_SECONDS, READ_SECONDS = 3, 10
+"""How long a dead or hanging endpoint may hold a request; each is tried twice."""
+
+DELETING_SECONDS = 20
+"""How long one `apply` removes objects before it comes back to say how far it is."""
+
+PROBE = "operator-probe-longer-than-any-tenant"
+"""In a tenant's place in a name: 37 characters, and a tenant's id has at most 32, so it never exists."""
+
+T = TypeVar("T")
+_DRIVER_ERRORS = (BotoCoreError, ClientError, MinioAdminException, HTTPError, zipfile.BadZipFile)
+_REASONS = {
+    "InvalidAccessKeyId": "AuthenticationFailed",
+    "SignatureDoesNotMatch": "AuthenticationFailed",
+    "InvalidClientTokenId": "AuthenticationFailed",
+    "AuthFailure": "AuthenticationFailed",
+    "AccessDenied": "PermissionDenied",
+    "AccessDeniedException": "PermissionDenied",
+    "AllAccessDisabled": "PermissionDenied",
+    "UnauthorizedOperation": "PermissionDenied",
+    "403": "PermissionDenied",
+    "BucketAlreadyExists": "BucketNameTaken",
+}
+_BUSY = (
+    "SlowDown",
+    "SlowDownRead",
+    "SlowDownWrite",
+    "ServiceUnavailable",
+    "InternalError",
+    "Throttling",
+    "ThrottlingException",
+    "RequestTimeout",
+    "OperationAborted",
+    "ConcurrentModification",
+    "DeleteConflict",
+    "XMinioServerNotInitialized",
+    "XMinioIAMNotInitialized",
+    "XMinioAdminBucketQuotaNotReady",
+    "NoSuchBucket",
+    "XMinioAdminNoSuchUser",
+    "XMinioAdminNoSuchPolicy",
+    "NoSuchEntity",
+    "EntityAlreadyExists",
+)
+"""Passes by itself, or something was changed since it was looked at: observing anew settles it."""
+
+
+class _Connections:
+    """The drivers of one object store, each made once: a boto3 client costs 100 ms."""
+
+    def __init__(self, store: ObjectStoreBackend, key: str, secret: str, authority: str) -> None:
+        self._authority = tempfile.NamedTemporaryFile("w", suffix=".crt") if authority else None  # noqa: SIM115 (closed by `close`)
+        if self._authority:
+            self._authority.write(authority)
+            self._authority.flush()
+        self._pool = PoolManager(
+            maxsize=THREADS,
+            timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            retries=Retry(1, redirect=0, allowed_methods=None),
+            ssl_context=ssl.create_default_context(cadata=authority or None),
+        )
+        session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=store.region)
+        config = Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"total_max_attempts": 2, "mode": "standard"},
+            max_pool_connections=THREADS,
+            request_checksum_calculation="when_required",
+            s3={"addressing_style": "path" if store.endpoint else "auto"},
+        )
+        verify = self._authority.name if self._authority else None
+        self._s3 = session.client("s3", endpoint_url=store.endpoint, config=config, verify=verify)
+        self.buckets = Buckets(self._s3, store.provider, store.region)
+        self.access: Minio | Aws
+        if store.provider == "minio":
+            self.access = Minio(store.endpoint or "", key, secret, self._pool, self.buckets)
+        else:
+            iam = session.client("iam", endpoint_url=store.iam_endpoint, config=config, verify=verify)
+            self.access = Aws(iam, self.buckets)
+        self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objectstore")
+
+    def close(self) -> None:
+        self.threads.shutdown(cancel_futures=True)
+        self._s3.close()
+        self._pool.clear()
+        if self._authority:
+            self._authority.close()
+
+
+class Client:
+    """The object store of one RealtimeCluster. See the contract for what each method promises."""
+
+    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
+        self._cluster, self._admin = cluster, admin
+        self._open: _Connections | None = None
+
+    @property
+    def _store(self) -> ObjectStoreBackend:
+        store = self._cluster.spec.object_store
+        if store is None:
+            raise Rejected("ObjectStoreMissing", f"RealtimeCluster {self._cluster.key} has no objectStore")
+        return store
+
+    @property
+    def _secret(self) -> str:
+        return f"{self._cluster.metadata.namespace}/{self._store.admin_secret_ref.name}"
+
+    def _connections(self) -> _Connections:
+        """The drivers. Raises `Rejected` when the admin Secret or the cluster lacks something."""
+        if self._open is None:
+            store = self._store
+            for key in ("accessKey", "secretKey", *(["ca.crt"] if store.ca_secret_ref else [])):
+                if not self._admin.get(key):
+                    raise Rejected(
+                        "AdminSecretInvalid", f"Secret {self._secret} has no `{key}`: the object store's admin needs it"
+                    )
+            if store.provider == "minio" and not (store.endpoint or "").startswith(("http://", "https://")):
+                raise Rejected(
+                    "EndpointInvalid", "objectStore.endpoint must be MinIO's address, such as https://minio:9000"
+                )
+            self._open = _Connections(
+                store, self._admin["accessKey"], self._admin["secretKey"], self._admin.get("ca.crt", "")
+            )
+        return self._open
+
+    def prepare(self) -> Survey:
+        """The store answers and knows the admin."""
+        connections, store = self._connections(), self._store
+
+        def ask() -> str:
+            version = connections.buckets.probe(naming.bucket(store.bucket_prefix, PROBE))
+            connections.access.probe(naming.object_store_user(PROBE))
+            return version
+
+        answer = self._guarded(ask)
+        if isinstance(answer, BackendError):
+            raise answer
+        findings: tuple[Finding, ...] = ()
+        if store.provider == "aws":
+            findings = (
+                Finding("QuotaNotEnforced", "AWS has no bucket quota: objectStore.storage of a Tenant is not enforced"),
+            )
+        return Survey(version=answer, findings=findings)
+
+    def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
+        """What exists now: three requests for many tenants on MinIO, a few per tenant otherwise."""
+        connections = self._connections()
+        access = connections.access
+        if isinstance(access, Minio) and access.listing_pays(len(intents)):
+            many = self._guarded(lambda: access.observe_all(intents))
+            if isinstance(many, BackendError):
+                raise many
+            return many
+        return _settled(self._each({intent.tenant.id: partial(access.observe, intent) for intent in intents}))
+
+    def desired(self, intent: Intent) -> State:
+        """What should exist."""
+        return desired.desired(intent)
+
+    def plan(self, desired: State, observed: State) -> tuple[actions.Action, ...]:
+        """The steps between."""
+        return plan.plan(desired, observed)
+
+    def apply(self, plans: Mapping[str, tuple[actions.Action, ...]]) -> Mapping[str, Applied]:
+        """Each plan is carried out in its order, the tenants side by side.
+
+        Removing objects ends after `DELETING_SECONDS` with a `Transient` that says how many went.
+        """
+        deadline = time.monotonic() + DELETING_SECONDS
+        connections = self._connections()
+        work = {tenant: partial(_carry_out, connections, steps, deadline) for tenant, steps in plans.items()}
+        return {
+            tenant: Applied(error=outcome) if isinstance(outcome, BackendError) else Applied(issued=outcome)
+            for tenant, outcome in _settled(self._each(work)).items()
+        }
+
+    def binding(self, intent: Intent) -> Mapping[str, str]:
+        """What the tenant's Secret holds."""
+        return desired.binding(intent)
+
+    def close(self) -> None:
+        """Connections are closed, and made anew by the next call."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _each(self, work: Mapping[str, Callable[[], T]]) -> dict[str, T | BackendError]:
+        """Every tenant's work is done, `THREADS` at a time; once the store is found away, the rest is not tried."""
+        away: list[Unreachable] = []
+
+        def one(task: Callable[[], T]) -> T | BackendError:
+            if away:
+                return away[0]
+            outcome = self._guarded(task)
+            if isinstance(outcome, Unreachable):
+                away.append(outcome)
+            return outcome
+
+        if len(work) == 1:
+            return {tenant: one(task) for tenant, task in work.items()}
+        started = {tenant: self._connections().threads.submit(one, task) for tenant, task in work.items()}
+        return {tenant: future.result() for tenant, future in started.items()}
+
+    def _guarded(self, task: Callable[[], T]) -> T | BackendError:
+        """What the task returns, or the error it ended with as one of ours; a driver's unknown error is raised."""
+        try:
+            return task()
+        except BackendError as error:
+            return error
+        except _DRIVER_ERRORS as error:
+            translated = self._translate(error)
+            if translated is None:
+                raise
+            return translated
+
+    def _translate(self, error: Exception) -> BackendError | None:
+        """The one place where drivers' errors become ours. Only codes are quoted: messages may name keys."""
+        store = self._store
+        where = f"{store.provider} at {store.endpoint or store.region}"
+        if isinstance(error, SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return Rejected(
+                "CertificateInvalid", f"{where} shows a certificate that objectStore.caSecretRef does not vouch for"
+            )
+        if isinstance(error, (HTTPClientError, HTTPError)):
+            return Unreachable(f"{where} does not answer: {type(error).__name__}")
+        if isinstance(error, zipfile.BadZipFile):
+            return Transient("Busy", f"{where} broke off its list of buckets: one changed meanwhile")
+        name, call = _said(error)
+        sentences = {
+            "AuthenticationFailed": f"{where} refused the admin in Secret {self._secret} ({name}): "
+            "put the right `accessKey` and `secretKey` there",
+            "PermissionDenied": f"{where} denied the admin {call}: "
+            f"grant it the policy in manifests/admin-rights/{store.provider}.json",
+            "BucketNameTaken": "the bucket's name is taken by another account: choose another objectStore.bucketPrefix",
+            "EncryptionUnavailable": f"{where} has no key to encrypt with: set MINIO_KMS_SECRET_KEY on its servers",
+        }
+        reason = _reason(name, call)
+        if reason == "Busy":
+            return Transient(reason, f"{where} answered {call} with {name}")
+        return Rejected(reason, sentences[reason]) if reason else None
+
+
+def _reason(name: str, call: str) -> str:
+    """The condition's reason for an error code; empty for one that nobody foresaw."""
+    if name == "NotImplemented" and call == "PutBucketEncryption":
+        return "EncryptionUnavailable"
+    if name in _BUSY or name.startswith("5"):
+        return "Busy"
+    return _REASONS.get(name, "")
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    """The error's code, and the call it answers."""
+    if isinstance(error, ClientError):
+        return code(error), error.operation_name
+    if isinstance(error, MinioAdminException):
+        name, path = error_body(error)
+        return name, path.rpartition("/")[2]
+    return type(error).__name__, ""
+
+
+_WHOLE = ("Unreachable", "AuthenticationFailed", "PermissionDenied", "CertificateInvalid")
+"""Reasons that speak of the store rather than of one tenant."""
+
+
+def _settled(outcomes: dict[str, T | BackendError]) -> dict[str, T | BackendError]:
+    """The outcomes; raises the first when every one of them says that the store as a whole refuses."""
+    errors = [
+        outcome for outcome in outcomes.values() if isinstance(outcome, BackendError) and outcome.reason in _WHOLE
+    ]
+    if errors and len(errors) == len(outcomes):
+        raise errors[0]
+    return outcomes
+
+
+def _carry_out(connections: _Connections, steps: tuple[actions.Action, ...], deadline: float) -> Credential | None:
+    """The steps are done in their order. Returns the credential that one of them issued."""
+    issued = None
+    for step in steps:
+        if isinstance(step, actions.BucketAction):
+            connections.buckets.do(step, deadline)
+        else:
+            issued = connections.access.do(step) or issued
+    return issued
