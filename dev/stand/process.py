@@ -139,7 +139,7 @@ def note(stand: Stand, part: str, pid: int) -> None:
         _record(stand, part).write_text(json.dumps(asdict(process)))
 
 
-def end(stand: Stand, part: Part, patience: float = 15) -> None:
+def end(stand: Stand, part: Part, patience: float = 8) -> None:
     """No process of the part runs: it was asked to end, and killed if it did not in time."""
     process = running(stand, part.name)
     if process:
