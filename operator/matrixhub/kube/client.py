@@ -82,12 +82,27 @@ class KubeApi:
         except _NotFound:
             raise Conflict(f"{manifest['kind']} {manifest['metadata']['name']} is gone", "nobody") from None
 
-    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
-        """The object is gone or on its way out."""
+    def patch(self, resource: Resource, name: str, namespace: str | None, patch: Manifest) -> Manifest:
+        """The fields of the JSON merge patch are as in it, those that are null there are gone.
+
+        Raises Conflict when `metadata.uid` in it is not the object's, Rejected (`NotFound`) when there is none.
+        """
+        path, query = resource.path(name, namespace), {"fieldManager": naming.FIELD_MANAGER}
+        return self._noted(self._request("PATCH", path, query, patch, "application/merge-patch+json"))
+
+    def delete(self, resource: Resource, name: str, namespace: str | None = None, uid: str = "") -> None:
+        """The object is gone or on its way out; with a `uid`, only the one of that uid (Conflict otherwise)."""
+        options: Manifest = {"propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
         try:
-            self._request("DELETE", resource.path(name, namespace), None, {"propagationPolicy": "Background"})
+            self._request("DELETE", resource.path(name, namespace), None, options)
         except _NotFound:
             return
+
+    def version(self) -> str:
+        """The server's version, such as `v1.34.4`."""
+        return str(self._request("GET", "/version")["gitVersion"])
 
     def _apply(self, path: str, manifest: Manifest) -> Manifest:
         query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
@@ -110,7 +125,7 @@ class KubeApi:
         filled = {name: value for name, value in (query or {}).items() if value}
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(filled)}" if filled else "")
         # A string body is sent as it is; JSON is YAML, which server-side apply asks for.
-        payload = json.dumps(body) if content_type != "application/json" else body
+        payload = body if content_type.endswith("json") else json.dumps(body)
         metrics.KUBERNETES_REQUESTS.labels(verb=method.lower()).inc()
         try:
             response = self._client.call_api(method, url, headers, payload, _request_timeout=TIMEOUT)

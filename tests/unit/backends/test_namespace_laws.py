@@ -1,0 +1,236 @@
+"""The laws of every backend, for the namespace: drawn states, drawn drift, and look-alikes in the way."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support import cluster, intent
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Intent, Mark, Owner, Phase
+from matrixhub.backends.namespace.desired import desired
+from matrixhub.backends.namespace.plan import Await, Change, Create, Refuse, Remove, Step, plan
+from matrixhub.backends.namespace.state import ROLES, SECRETS, Object, State, arranged, names
+from matrixhub.errors import Conflict, Transient
+
+STAND = {
+    "PGHOST": "10.0.0.1",
+    "PGPORT": "5432",
+    "PGDATABASE": "hub",
+    "REDIS_HOST": "redis.cache.svc",
+    "REDIS_PORT": "6379",
+    "KAFKA_BOOTSTRAP": "kafka.example.org:9092",
+    "S3_ENDPOINT": "https://s3.example.org",
+}
+ON = cluster(STAND)
+US = Owner("hub", "uid-now")
+BEFORE = Owner("hub", "uid-before")
+STRANGERS = (None, Mark(Owner("other-hub", "uid-now")))
+
+owners = st.lists(
+    st.builds(
+        lambda name, role: {"kind": "Group", "name": name, "role": role},
+        st.sampled_from(["teachers", "staff", "parents"]),
+        st.sampled_from(ROLES),
+    ),
+    max_size=4,
+    unique_by=lambda owner: owner["name"],
+)
+compute = st.dictionaries(
+    st.sampled_from(["requests.cpu", "limits.memory", "pods"]), st.sampled_from([1, "2", "1Gi"]), max_size=3
+)
+secrets = st.dictionaries(
+    st.sampled_from(SECRETS),
+    st.dictionaries(st.sampled_from(["type", "username", "password"]), st.text(min_size=1, max_size=5)),
+    max_size=4,
+)
+
+
+@st.composite
+def intents(draw: st.DrawFn, phases: tuple[Phase, ...] = tuple(Phase), owner: Owner = US) -> Intent:
+    phase = draw(st.sampled_from(phases))
+    spec = {"owners": draw(owners), "compute": draw(compute), "displayName": draw(st.sampled_from(["", "Green"]))}
+    wish = intent("green", ON, phase, owner=owner, **spec)
+    return replace(wish, secrets=draw(secrets))
+
+
+def drifted(content: str) -> str:
+    """The content with one field more at the top, and one less."""
+    fields = json.loads(content)
+    for name in list(fields)[:1]:
+        del fields[name]
+    return json.dumps(fields | {"strange": {"deep": True}}, sort_keys=True)
+
+
+@st.composite
+def observations(draw: st.DrawFn, marks: tuple[Mark | None, ...], *, terminating: bool = False) -> State:
+    """What was once wanted, with objects missing, changed by hand, and of any of the marks."""
+    once = desired(draw(intents((Phase.ACTIVE, Phase.RETAINED), owner=draw(st.sampled_from([US, BEFORE])))))
+    objects: list[Object] = []
+    for each in once.objects:
+        fate = draw(st.sampled_from(["kept", "missing", "drifted", "mark", "unlabelled"]))
+        if fate == "missing":
+            continue
+        if fate == "drifted":
+            each = replace(each, content=drifted(each.content))  # noqa: PLW2901 - the same object, changed by hand
+        elif fate == "mark":
+            each = replace(each, mark=draw(st.sampled_from(marks)))  # noqa: PLW2901 - as above
+        elif fate == "unlabelled":
+            each = replace(each, labelled=False)  # noqa: PLW2901 - as above
+        objects.append(replace(each, uid=f"uid of {each}", manifest=""))
+    return State("green", US, arranged(objects), terminating="pods remain" if terminating else None)
+
+
+def apply_to(state: State, steps: tuple[Step, ...]) -> State:
+    """What a state becomes by the steps."""
+    objects = {(each.kind, each.name): each for each in state.objects}
+    for step in steps:
+        if isinstance(step, Create):
+            assert (step.object.kind, step.object.name) not in objects, "made over something that was there"
+            objects[step.object.kind, step.object.name] = step.object
+        elif isinstance(step, Change):
+            assert objects[step.object.kind, step.object.name].uid == step.uid
+            objects[step.object.kind, step.object.name] = step.object
+        elif isinstance(step, Remove):
+            del objects[step.object.kind, step.object.name]
+            if step.object.kind == "Namespace":
+                objects = {key: each for key, each in objects.items() if not each.namespace}
+    return replace(state, objects=arranged(list(objects.values())))
+
+
+ours = observations((Mark(US), Mark(BEFORE), Mark(Owner("other-hub", "uid"), retained=True)))
+anyones = observations((Mark(US), *STRANGERS))
+
+
+def house_of(state: State) -> Object | None:
+    return next((each for each in state.objects if each.kind == "Namespace"), None)
+
+
+@given(intents())
+def test_what_is_as_desired_needs_nothing(wish: Intent) -> None:
+    assert plan(desired(wish), desired(wish)) == ()
+
+
+@given(intents((Phase.ACTIVE, Phase.SUSPENDED)), ours)
+def test_a_plan_leads_from_anything_of_ours_to_what_is_desired(wish: Intent, observed: State) -> None:
+    wanted = desired(wish)
+    assert apply_to(observed, plan(wanted, observed)) == wanted
+
+
+@given(intents((Phase.DELETED,)), ours)
+def test_deletion_leaves_nothing_of_ours(wish: Intent, observed: State) -> None:
+    steps = plan(desired(wish), observed)
+    left = apply_to(observed, steps)
+    assert left == desired(wish)
+    assert plan(desired(wish), left) == ()
+    assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)
+
+
+@given(intents((Phase.RETAINED,)), ours)
+def test_retention_keeps_the_namespace_and_shuts_every_door(wish: Intent, observed: State) -> None:
+    left = apply_to(observed, plan(desired(wish), observed))
+    kinds = {each.kind for each in left.objects}
+    assert not kinds & {"Secret", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    assert plan(desired(wish), left) == ()
+    if house_of(observed) is None:
+        assert left.objects == ()
+    else:
+        assert left.objects == desired(wish).objects
+        assert house_of(left).mark == Mark(US, retained=True)
+
+
+@given(intents(), anyones)
+def test_no_step_names_what_is_not_ours(wish: Intent, observed: State) -> None:
+    strange = {(each.kind, each.name) for each in observed.objects if each.mark in STRANGERS}
+    try:
+        steps = plan(desired(wish), observed)
+    except Conflict:
+        assert strange
+        return
+    named = {(s.object.kind, s.object.name) for s in steps if isinstance(s, (Create, Change, Remove))}
+    assert not named & strange
+    assert strange <= {(each.kind, each.name) for each in apply_to(observed, steps).objects} or any(
+        isinstance(step, Remove) and step.object.kind == "Namespace" for step in steps
+    )
+
+
+@given(intents((Phase.RETAINED, Phase.DELETED)), anyones)
+def test_removal_never_fails_on_what_is_not_ours(wish: Intent, observed: State) -> None:
+    steps = plan(desired(wish), observed)
+    assert not any(isinstance(step, Refuse) for step in steps)
+    left = apply_to(observed, steps)
+    assert plan(desired(wish), left) == ()
+
+
+@given(intents((Phase.ACTIVE,)), anyones)
+def test_a_look_alike_inside_hinders_nothing_else(wish: Intent, observed: State) -> None:
+    house = house_of(observed)
+    if house is None or house.mark in STRANGERS:
+        return
+    wanted = desired(wish)
+    strange = {(each.kind, each.name) for each in observed.objects if each.mark in STRANGERS}
+    in_the_way = strange & {(each.kind, each.name) for each in wanted.objects}
+    try:
+        steps = plan(wanted, observed)
+    except Conflict:
+        steps = ()
+        assert in_the_way
+    assert any(isinstance(step, Refuse) for step in steps) or not in_the_way or not steps
+    left = apply_to(observed, steps)
+    assert {e for e in left.objects if (e.kind, e.name) not in strange} == {
+        e for e in wanted.objects if (e.kind, e.name) not in strange
+    }
+
+
+@given(intents((Phase.ACTIVE,)), observations((Mark(US),), terminating=True))
+def test_a_namespace_that_is_going_away_is_waited_for(wish: Intent, observed: State) -> None:
+    with pytest.raises(Transient, match="pods remain"):
+        plan(desired(wish), observed)
+
+
+@given(intents((Phase.DELETED,)), observations((Mark(US),), terminating=True))
+def test_a_namespace_that_is_going_away_is_not_deleted_twice(wish: Intent, observed: State) -> None:
+    steps = plan(desired(wish), observed)
+    assert not any(isinstance(step, Remove) and step.object.kind == "Namespace" for step in steps)
+    assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)
+
+
+def test_doors_open_last_and_shut_first() -> None:
+    owners = [{"kind": "User", "name": "head", "role": "admin"}]
+    wish = replace(intent("green", ON, owner=US, owners=owners, compute={"secrets": 5}), secrets={"redis": {}})
+    wanted = desired(wish)
+    made = [step.object.kind for step in plan(wanted, State("green", US)) if isinstance(step, Create)]
+    assert made == [
+        "Namespace",
+        "NetworkPolicy",
+        "LimitRange",
+        "Secret",
+        "ResourceQuota",
+        "RoleBinding",
+        "ClusterRole",
+        "ClusterRoleBinding",
+    ]
+    retained = desired(replace(wish, phase=Phase.RETAINED, secrets={}))
+    gone = [step.object.kind for step in plan(retained, wanted) if isinstance(step, Remove)]
+    assert gone == ["ClusterRoleBinding", "ClusterRole", "RoleBinding", "Secret"]
+
+
+@given(intents((Phase.ACTIVE,)))
+def test_no_secret_is_shown(wish: Intent) -> None:
+    password = "correct-horse-battery-staple-0123456789"
+    wish = replace(wish, secrets={"postgres": {"type": "postgresql", "password": password}})
+    wanted = desired(wish)
+    drift = replace(wanted, objects=tuple(replace(e, content=drifted(e.content)) for e in wanted.objects))
+    for steps in (plan(wanted, State("green", US)), plan(wanted, drift)):
+        shown = repr(steps) + "".join(map(str, steps)) + repr(wanted)
+        assert "battery" not in shown
+        assert "Y29ycmVjd" not in shown, "nor its base64"
+
+
+def test_every_name_is_known_and_one_place_decides_it() -> None:
+    assert names("green")["Namespace"] == (naming.namespace("green"),)
+    wish = replace(intent("green", ON), secrets={"mysql": {}})
+    with pytest.raises(ValueError, match="mysql"):
+        desired(wish)
