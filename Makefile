@@ -13,7 +13,7 @@ help: ## what can be made
 demo: ## everything, from nothing to three Ready Tenants on a real cluster; leaves it running
 	@$(STAND) preflight
 	@$(MAKE) --no-print-directory .venv/ready
-	@$(BIN)/python dev/demo up
+	@$(BIN)/python dev/demo
 
 test: ## everything that CI runs
 	@$(STAND) preflight
@@ -32,7 +32,6 @@ up: ## the stand alone: a real Kubernetes and real backends
 	@$(STAND) up
 
 down: ## ends the demo and the stand, and leaves nothing behind
-	@if [ -x $(BIN)/python ]; then $(BIN)/python dev/demo down; fi
 	@$(STAND) down
 
 bench: .venv/ready ## the benchmarks: one table, and .stand/bench.json

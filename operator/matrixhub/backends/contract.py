@@ -71,6 +71,7 @@ class Intent:
     """What is wanted for one tenant in one backend.
 
     `credential` is None when access is to be removed, and for a backend that issues its own until it has.
+    `ca` is the PEM text of the authority that signs the backend's certificate, empty where the system's are used.
     `secrets` is filled for the namespace backend alone: by Secret name, what each is to hold.
     """
 
@@ -79,6 +80,7 @@ class Intent:
     phase: Phase
     owner: Owner
     credential: Credential | None
+    ca: str = ""
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
 

@@ -105,7 +105,7 @@ def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] 
     return manifest if status is None else {**manifest, "status": dict(status)}
 
 
-def _events(  # noqa: PLR0913 - an Event's subject and what it tells
+def _events(
     kind: str,
     identity: Mapping[str, Any],
     namespace: str,
@@ -118,7 +118,9 @@ def _events(  # noqa: PLR0913 - an Event's subject and what it tells
     known = {condition.type: condition for condition in conditions.parse(before)}
     for condition in conditions.parse(after):
         past = known.get(condition.type)
-        if condition.type in (conditions.READY, conditions.STALLED):
+        reasons = {condition.reason, past.reason if past else ""}
+        if condition.type in (conditions.READY, conditions.STALLED) or (kind == "Tenant" and "Unreachable" in reasons):
+            # The RealtimeCluster tells of an outage once, not each of ten thousand Tenants.
             continue
         if condition.status == "False" and (past is None or (past.status, past.reason) != ("False", condition.reason)):
             told.append(("Warning", condition.reason, f"{condition.type}: {condition.message}"))

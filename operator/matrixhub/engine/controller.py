@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,12 +39,12 @@ MERGE_DELAY = 1.0
 class Controller:
     """Knows everything, does nothing itself: workers act on backends, the registrar writes our resources."""
 
-    def __init__(  # noqa: PLR0913 - the composition root hands in each collaborator
+    def __init__(
         self,
         *,
         hub: str,
         kinds: tuple[Kind, ...],
-        housing: Backend[Any, Any],
+        housing: Callable[[], Backend[Any, Any]],
         credentials: Credentials,
         api: KubeApi,
         resync: float,
@@ -98,7 +99,7 @@ class Controller:
         try:
             cluster = RealtimeCluster.model_validate(body)
         except ValidationError as error:
-            log.error("RealtimeCluster %s cannot be read: %s", body["metadata"]["name"], describe(error))  # noqa: TRY400 - a user's mistake, no stack
+            log.error("RealtimeCluster %s cannot be read: %s", body["metadata"]["name"], describe(error))
             return
         plane = self.roster.planes.get(cluster.key)
         changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation
@@ -204,9 +205,12 @@ class Controller:
     def _written(self, written: Written) -> None:
         """What the API server answered is newer than what was seen: nobody waits for the watch to say so."""
         kind, _, key = written.key.partition("/")
-        if kind != "Tenant" or written.resource is None or key not in self.roster.entries:
+        if kind != "Tenant" or key not in self.roster.entries:
             return
         entry = self.roster.entries[key]
+        if written.finalizer and entry.deleting:
+            self.tenant_gone(key, entry.tenant.metadata.uid)
+            return
         tenant, _ = _read_tenant(written.resource)
         if tenant.metadata.uid != entry.tenant.metadata.uid or _older(tenant, entry.tenant):
             return

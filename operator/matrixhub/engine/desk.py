@@ -1,7 +1,7 @@
 """What a worker is handed: its tenants' intents, and a client made from the RealtimeCluster and its admin Secret."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -85,14 +85,14 @@ class ServiceDesk:
 class HousingDesk:
     """The desk of the namespace backend: one for all RealtimeClusters, and the one that makes credentials."""
 
-    client: Backend[Any, Any]
+    client: Callable[[], Backend[Any, Any]]
     roster: Roster
     credentials: "Credentials"
     inbox: Inbox
 
     def connect(self) -> Backend[Any, Any]:
-        """The client of the Kubernetes API."""
-        return self.client
+        """A fresh client of the Kubernetes API."""
+        return self.client()
 
     def members(self) -> Iterable[str]:
         """Every tenant."""
@@ -119,7 +119,7 @@ class HousingDesk:
                 if credential:
                     intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential)
                     secrets[kind.secret_name] = kind.binding(intent)
-            intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, None, secrets)
+            intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, None, secrets=secrets)
         return intents
 
     def report(self, outcome: Outcome) -> None:
@@ -156,7 +156,7 @@ class Credentials:
 
     def ensure(self, tenant: str, kind: Kind, *, issues: bool) -> Credential | None:
         """The credential, made now if missing; None while a backend that issues its own has not."""
-        known = self._known[tenant]
+        known = self._known.setdefault(tenant, {})
         if kind.name not in known and not issues:
             known[kind.name] = self._vault.generate(kind.username(tenant))
         return known.get(kind.name)

@@ -10,7 +10,7 @@ NOTE_LIMIT = 1024
 """Characters of a message, the limit of the events API."""
 
 
-def event(  # noqa: PLR0913 - the fields of an Event
+def event(
     kind: str, name: str, namespace: str, uid: str, *, type_: str, reason: str, message: str, now: datetime
 ) -> Manifest:
     """An Event about one of our resources; those about cluster-scoped ones live in namespace `default`."""

@@ -32,7 +32,7 @@ def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Inten
         return _attempt(name, backend, intents, dry=dry)
     except BackendError:
         raise
-    except Exception as bug:  # noqa: BLE001 - a bug is logged with its stack and must not end the worker
+    except Exception as bug:
         if len(intents) == 1:
             ((tenant, intent),) = intents.items()
             log.exception("Failed to reconcile Tenant", extra={"tenant": tenant, "backend": name})

@@ -112,8 +112,9 @@ def standings_of(status: Mapping[str, Any], uid: str) -> dict[str, Standing]:
     standings = {}
     for backend, kind in CONDITION.items():
         condition = known.get(kind)
-        fulfilled = condition is not None and condition.status == "True" and cluster_generation is not None
-        basis = Basis(uid, condition.observed_generation, cluster_generation) if condition and fulfilled else None
+        basis = None
+        if condition is not None and condition.status == "True" and cluster_generation is not None:
+            basis = Basis(uid, condition.observed_generation, cluster_generation)
         standings[backend] = Standing(settled=basis, drift=drift.get(backend))
     return standings
 

@@ -81,7 +81,7 @@ class Worker:
 
     def __init__(self, name: str, desk: Desk, resync: float) -> None:
         self.name = name
-        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))
         self._desk = desk
         self._resync = resync
         self._backend: Backend[Any, Any] | None = None
@@ -125,26 +125,30 @@ class Worker:
         now = time.monotonic()
         if self._outdated:
             self._drop()
+        survey = None
         if self._trouble or self._backend is None or now >= self._next_resync:
-            await self._survey(now)
+            survey = await self._survey(now)
         elif now >= self._next_pulse:
             await self._feel_pulse(now)
         keys, priority = self.queue.take(time.monotonic(), BATCH)
         if keys:
             await self._work(keys, priority)
-
-    async def _survey(self, now: float) -> None:
-        """The shared part is in place; at each resync everybody is looked at."""
-        survey = await self._call(self._prepare)
         if self._trouble:
-            log.info("Backend answers again", extra={"backend": self.name})
+            # Only now: a backend that answers but refuses the work is still in trouble.
+            log.info("Backend works again", extra={"backend": self.name})
             self._trouble = None
+        if survey:
+            self._desk.surveyed(self.name, survey)
+
+    async def _survey(self, now: float) -> Survey:
+        """The shared part is in place; at each resync everybody is looked at."""
+        survey: Survey = await self._call(self._prepare)
         if now >= self._next_resync:
-            self._next_resync = now + self._resync * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load
+            self._next_resync = now + self._resync * random.uniform(0.9, 1.0)
             for tenant in self._desk.members():
                 self.queue.add(tenant, Priority.RESYNC)
         await self._feel_pulse(now)
-        self._desk.surveyed(self.name, survey)
+        return survey
 
     async def _feel_pulse(self, now: float) -> None:
         """Everybody is looked at again when a server was restarted."""

@@ -1,0 +1,1 @@
+"""The demo: the sample platform on the stand."""

@@ -1,0 +1,66 @@
+"""What the demo, the end-to-end tests and the benchmark have in common: a RealtimeCluster over the stand's backends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MANIFESTS = CHECKOUT / "manifests"
+SAMPLES = MANIFESTS / "samples"
+
+
+def stand(*words: str) -> None:
+    """The stand's verb is done; its own words tell how. Raises CalledProcessError."""
+    subprocess.run(["python3", str(CHECKOUT / "dev" / "stand"), *words], check=True)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment with the stand's endpoints and credentials."""
+    state = Path(os.environ.get("MATRIXHUB_STAND") or CHECKOUT / ".stand").resolve()
+    lines = (state / "env").read_text().splitlines()
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if line.startswith("export "))
+    return {**os.environ, **{name: value.strip("'") for name, _, value in pairs}}
+
+
+def kubectl(env: Mapping[str, str], *words: str, text: str | None = None, quiet: bool = True) -> str:
+    """What kubectl printed. Raises CalledProcessError with its complaint as output."""
+    done = subprocess.run(
+        ["kubectl", *words],
+        env=dict(env),
+        input=text,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+        check=True,
+    )
+    return done.stdout or ""
+
+
+def get(env: Mapping[str, str], *words: str) -> Any:
+    """The object or list that `kubectl get` answers."""
+    return json.loads(kubectl(env, "get", *words, "-o", "json"))
+
+
+def filled(name: str, env: Mapping[str, str]) -> str:
+    """A manifest of the samples with its variables filled in."""
+    return Template((SAMPLES / name).read_text()).substitute(env)
+
+
+def install(env: Mapping[str, str]) -> None:
+    """The API server knows our resources, and the operator has its rights."""
+    kubectl(env, "apply", "--server-side", "-f", str(CHECKOUT / "crds"))
+    kubectl(env, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHECKOUT / "crds"))
+    kubectl(env, "apply", "--server-side", "-f", str(MANIFESTS / "admin-rights" / "kubernetes.yaml"))
+
+
+def realtimecluster(env: Mapping[str, str]) -> None:
+    """The RealtimeCluster `main` in namespace `matrixhub`, and the admin Secrets that it names, exist."""
+    kubectl(env, "apply", "-f", "-", text="{apiVersion: v1, kind: Namespace, metadata: {name: matrixhub}}")
+    for name in ("secrets.yaml", "realtimecluster.yaml"):
+        kubectl(env, "apply", "-f", "-", text=filled(name, env))

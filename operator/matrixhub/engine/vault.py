@@ -1,0 +1,89 @@
+"""The tenants' credentials live in their Secrets and nowhere else: read from there, or newly made."""
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Credential, Owner
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import SECRET, Manifest
+
+FEW = 20
+"""Up to so many tenants are read one by one, a request each; more by one list of all."""
+THREADS = 8
+SELECTOR = ",".join(f"{key}={value}" for key, value in naming.MANAGED_BY.items())
+
+_PASSWORD = re.compile(r"[A-Za-z0-9+/=_.~-]{32,256}")
+"""What is taken for a password: made by us, or an access key's secret. Anything else was put there by hand."""
+_BYTES = 32
+"""Random bytes of a password: 43 characters."""
+
+
+class Vault:
+    """Reads and makes credentials. `secret_names` says by backend what its Secret is called."""
+
+    def __init__(self, api: KubeApi, secret_names: Mapping[str, str]) -> None:
+        self._api = api
+        self._backends = {secret: backend for backend, secret in secret_names.items()}
+
+    def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Credential]]:
+        """By tenant and backend, what the tenants' Secrets hold; a tenant without any is left out."""
+        return credentials(self._secrets(ids), set(ids), self._backends)
+
+    def generate(self, username: str) -> Credential:
+        """A new password of 43 characters that needs no quoting in a URI, a shell or a connection string."""
+        password = secrets.token_urlsafe(_BYTES)
+        while password.startswith("-"):  # would look like an option on a command line
+            password = secrets.token_urlsafe(_BYTES)
+        return Credential(username, password)
+
+    def _secrets(self, ids: Sequence[str]) -> Iterator[Manifest]:
+        if len(ids) > FEW:
+            yield from self._api.list(SECRET, labels=SELECTOR)
+            return
+        with ThreadPoolExecutor(THREADS) as pool:
+            for found in pool.map(self._of_one, ids):
+                yield from found
+
+    def _of_one(self, tenant: str) -> list[Manifest]:
+        return list(self._api.list(SECRET, naming.namespace(tenant), SELECTOR))
+
+
+def credentials(
+    secrets_found: Iterable[Manifest], tenants: set[str], backends: Mapping[str, str]
+) -> dict[str, dict[str, Credential]]:
+    """By tenant and backend, the credentials in the Secrets that carry our mark. Pure.
+
+    `backends` gives the backend by the Secret's name. What does not look like a password of ours is left out,
+    so that a new one is made.
+    """
+    found: dict[str, dict[str, Credential]] = {}
+    for secret in secrets_found:
+        metadata = secret["metadata"]
+        tenant = (metadata.get("labels") or {}).get(naming.TENANT_LABEL, "")
+        backend = backends.get(metadata["name"])
+        if backend is None or tenant not in tenants or not _is_ours(metadata, tenant):
+            continue
+        if credential := _credential(secret.get("data") or {}):
+            found.setdefault(tenant, {})[backend] = credential
+    return found
+
+
+def _is_ours(metadata: Mapping[str, Mapping[str, str]], tenant: str) -> bool:
+    try:
+        Owner.parse((metadata.get("annotations") or {}).get(naming.OWNER_ANNOTATION, ""))
+    except ValueError:
+        return False
+    return metadata.get("namespace") == naming.namespace(tenant)
+
+
+def _credential(data: Mapping[str, str]) -> Credential | None:
+    try:
+        username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
+    except (KeyError, binascii.Error, UnicodeDecodeError):
+        return None
+    return Credential(username, password) if username and _PASSWORD.fullmatch(password) else None

@@ -1,0 +1,80 @@
+"""Deletion keeps or removes, waits for what is down and says so, and never touches what is not ours."""
+
+import redis
+from conftest import Hub, stopped, until
+
+
+def client(hub: Hub, tenant: str) -> redis.Redis:
+    """Redis as the tenant's application sees it."""
+    return redis.Redis.from_url(hub.secret(tenant, "redis")["uri"], decode_responses=True)
+
+
+def test_retain_keeps_the_data_and_a_new_tenant_adopts_it(hub: Hub):
+    hub.onboard("del-retain", deletionPolicy="Retain")
+    client(hub, "del-retain").set("tenant:del-retain:pupil", "Ada")
+    old = hub.secret("del-retain", "redis")
+    hub.kubectl("-n", "tenant-del-retain", "create", "configmap", "theirs", "--from-literal=a=b")
+    hub.delete("del-retain")
+    assert not hub.exists("-n", "tenant-del-retain", "secret", "redis")
+    assert hub.exists("-n", "tenant-del-retain", "configmap", "theirs")
+    try:
+        redis.Redis.from_url(old["uri"]).ping()
+        raise AssertionError("the old credential still opens the door")
+    except redis.AuthenticationError:
+        pass
+    hub.onboard("del-retain")
+    assert client(hub, "del-retain").get("tenant:del-retain:pupil") == "Ada"
+    assert hub.exists("-n", "tenant-del-retain", "configmap", "theirs")
+
+
+def test_delete_removes_everything(hub: Hub):
+    hub.onboard("del-all")
+    client(hub, "del-all").set("tenant:del-all:pupil", "Ada")
+    hub.delete("del-all")
+    assert not hub.exists("namespace", "tenant-del-all")
+    root = redis.Redis(hub.env["REDIS_HOST"], int(hub.env["REDIS_PORT"]), password=hub.env["REDISCLI_AUTH"])
+    assert root.exists("tenant:del-all:pupil") == 0
+    assert b"tenant-del-all" not in b" ".join(name.encode() for name in root.acl_users())
+
+
+def test_the_finalizer_waits_for_a_backend_that_is_down_and_says_for_what(hub: Hub):
+    hub.onboard("del-wait")
+    with stopped(hub, "kafka"):
+        hub.kubectl("delete", "tenant", "del-wait", "--wait=false")
+        until(lambda: "Kafka" in hub.condition("del-wait").get("message", ""), 30, "says for what it waits")
+        assert hub.condition("del-wait")["reason"] == "Terminating"
+        assert hub.exists("namespace", "tenant-del-wait")
+    until(lambda: not hub.exists("tenant", "del-wait"), 60, "gone")
+    assert not hub.exists("namespace", "tenant-del-wait")
+
+
+def test_a_tenant_that_is_deleted_at_once_leaves_nothing(hub: Hub):
+    hub.apply(hub.tenant("del-hasty"))
+    hub.delete("del-hasty")
+    until(lambda: not hub.exists("namespace", "tenant-del-hasty"), 60, "gone")
+
+
+def test_a_look_alike_namespace_is_not_touched_and_its_tenant_says_conflict(hub: Hub):
+    hub.kubectl("create", "namespace", "tenant-del-alike")
+    try:
+        hub.apply(hub.tenant("del-alike"))
+        until(lambda: hub.condition("del-alike", "NamespaceReady").get("reason") == "Conflict", 20, "Conflict")
+        assert "tenant-del-alike" in hub.condition("del-alike")["message"]
+        hub.delete("del-alike")
+        assert hub.exists("namespace", "tenant-del-alike")
+    finally:
+        hub.kubectl("delete", "namespace", "tenant-del-alike")
+
+
+def test_look_alikes_in_a_backend_are_a_conflict_of_that_backend_alone(hub: Hub):
+    root = redis.Redis(hub.env["REDIS_HOST"], int(hub.env["REDIS_PORT"]), password=hub.env["REDISCLI_AUTH"])
+    root.execute_command("ACL", "SETUSER", "tenant-del-user", "on", ">somebody-elses", "~*", "+@read")
+    try:
+        hub.apply(hub.tenant("del-user"))
+        until(lambda: hub.condition("del-user", "RedisReady").get("reason") == "Conflict", 20, "Conflict")
+        until(lambda: hub.condition("del-user", "PostgresReady").get("status") == "True", 20, "the others go on")
+        assert "tenant-del-user" in hub.condition("del-user", "RedisReady")["message"]
+        hub.delete("del-user")
+        assert root.acl_getuser("tenant-del-user")["keys"] == "~*"
+    finally:
+        root.acl_deluser("tenant-del-user")

@@ -1,0 +1,211 @@
+"""What is altered or removed by hand is back, Kubernetes objects within 5 s and the rest within 60 s, and it is told."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import boto3
+import psycopg
+import pytest
+import redis
+from conftest import Hub, until
+from kafka.admin import ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ConfigResource
+from kafka.admin import ConfigResourceType, KafkaAdminClient, ResourcePatternFilter, ResourceType
+
+NAME = "drift"
+SPEC = {
+    "compute": {"pods": "10"},
+    "kafka": {"producerByteRate": "1Mi", "topics": [{"domain": "exams", "events": ["started"]}]},
+    "objectStore": {"storage": "1Gi"},
+    "owners": [{"kind": "Group", "name": "drift-admins", "role": "admin"}],
+}
+
+
+@pytest.fixture
+def tenant(hub: Hub) -> str:
+    """A Tenant that is Ready."""
+    hub.onboard(NAME, **SPEC)
+    return NAME
+
+
+@contextlib.contextmanager
+def postgres(hub: Hub) -> Iterator[psycopg.Connection]:
+    """Another administrator of the database."""
+    env = hub.env
+    with psycopg.connect(
+        host=env["PGHOST"],
+        port=env["PGPORT"],
+        dbname=env["PGDATABASE"],
+        user=env["PGUSER"],
+        password=env["PGPASSWORD"],
+        autocommit=True,
+    ) as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def kafka(hub: Hub) -> Iterator[KafkaAdminClient]:
+    """Another administrator of Kafka."""
+    client = KafkaAdminClient(
+        bootstrap_servers=hub.env["KAFKA_BOOTSTRAP"],
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=hub.env["KAFKA_ROOT_USER"],
+        sasl_plain_password=hub.env["KAFKA_ROOT_PASSWORD"],
+    )
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def test_kubernetes_objects_are_back_within_5_seconds(hub: Hub, tenant: str):
+    space = f"tenant-{tenant}"
+    password = hub.secret(tenant, "postgres")["password"]
+    kinds = {kind: hub.get(kind, "-n", space)["items"] for kind in ("resourcequota", "networkpolicy", "rolebinding")}
+    quota, policy, binding = (items[0]["metadata"]["name"] for items in kinds.values())
+
+    def check(repaired: Callable[[], object]) -> None:
+        assert until(repaired, 5) < 5
+
+    hub.kubectl("-n", space, "delete", "secret", "postgres")
+    check(lambda: hub.exists("-n", space, "secret", "postgres"))
+    assert hub.secret(tenant, "postgres")["password"] == password
+    hub.kubectl("-n", space, "patch", "secret", "redis", "--type=merge", "-p", '{"stringData":{"password":"mine"}}')
+    check(lambda: hub.secret(tenant, "redis")["password"] != "mine")
+    hub.kubectl("-n", space, "patch", "resourcequota", quota, "--type=merge", "-p", '{"spec":{"hard":{"pods":"999"}}}')
+    check(lambda: hub.get("resourcequota", quota, "-n", space)["spec"]["hard"]["pods"] == "10")
+    hub.kubectl("-n", space, "delete", "networkpolicy", policy)
+    check(lambda: hub.exists("-n", space, "networkpolicy", policy))
+    hub.kubectl("-n", space, "delete", "rolebinding", binding)
+    check(lambda: hub.exists("-n", space, "rolebinding", binding))
+    hub.kubectl("label", "namespace", space, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
+    check(
+        lambda: hub.get("namespace", space)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    )
+    until(lambda: any(reason == "DriftRepaired" for reason, _ in hub.events(tenant)), 10, "an Event")
+    drift = hub.get("tenant", tenant)["status"]["drift"]
+    assert [each["backend"] for each in drift] == ["namespace"]
+    assert drift[0]["time"]
+
+
+def test_backends_are_repaired_within_60_seconds(hub: Hub, tenant: str):
+    checks: dict[str, Callable[[], object]] = {}
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=hub.env["S3_ENDPOINT"],
+        aws_access_key_id=hub.env["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=hub.env["AWS_SECRET_ACCESS_KEY"],
+        region_name=hub.env["AWS_REGION"],
+    )
+    bucket = hub.secret(tenant, "object-store")["bucket"]
+    root = redis.Redis(hub.env["REDIS_HOST"], int(hub.env["REDIS_PORT"]), password=hub.env["REDISCLI_AUTH"])
+    topic = f"{tenant}.exams.started"
+    with postgres(hub) as database, kafka(hub) as broker:
+        # Postgres: the role's attributes, its membership, and the guard of a table
+        role = f"tenant_{tenant}"
+        database.execute("create table if not exists public.drift_notes (tenant_id text not null, body text)")
+        database.execute(f'alter role "{role}" connection limit 999 createdb')
+        checks["role attribute"] = lambda: database.execute(
+            "select 1 from pg_roles where rolname = %s and rolconnlimit = 20 and not rolcreatedb", [role]
+        ).fetchone()
+        checks["new table"] = lambda: guarded(database, "drift_notes")
+        # Redis: the ACL user
+        root.execute_command("ACL", "SETUSER", f"tenant-{tenant}", "+@all", "~*", "nopass")
+        checks["ACL user"] = lambda: root.acl_getuser(f"tenant-{tenant}")["keys"] == f"~tenant:{tenant}:*"
+        # Kafka: a topic's config and an ACL
+        broker.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "1000"})])
+        checks["topic's config"] = lambda: retention(broker, topic) == str(168 * 3600 * 1000)
+        everything = ResourcePatternFilter(ResourceType.TOPIC, f"{tenant}.", ACLResourcePatternType.PREFIXED)
+        ours = ACLFilter(f"User:tenant-{tenant}", "*", ACLOperation.ANY, ACLPermissionType.ANY, everything)
+        before = len(broker.describe_acls(ours))
+        assert before
+        broker.delete_acls([ours])
+        checks["ACL"] = lambda: len(broker.describe_acls(ours)) == before
+        # S3: policy, versioning, lifecycle
+        s3.put_bucket_policy(Bucket=bucket, Policy=PUBLIC.replace("BUCKET", bucket))
+        checks["bucket's policy"] = lambda: not has_policy(s3, bucket)
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+        checks["versioning"] = lambda: s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
+        s3.delete_bucket_lifecycle(Bucket=bucket)
+        checks["lifecycle"] = lambda: lifecycle(s3, bucket)
+        for what, repaired in checks.items():
+            until(repaired, 60, what)
+        until(lambda: len(hub.get("tenant", tenant)["status"].get("drift", [])) >= 4, 10, "told for each backend")
+        told = " ".join(message for reason, message in hub.events(tenant) if reason == "DriftRepaired")
+        assert all(backend in told for backend in ("postgres", "redis", "kafka", "objectstore"))
+        # The shared part: FORCE, a policy, a grant of the table that was found
+        database.execute("alter table public.drift_notes no force row level security")
+        (policy,) = database.execute(
+            "select policyname from pg_policies where tablename = 'drift_notes' limit 1"
+        ).fetchone()
+        database.execute(f'drop policy "{policy}" on public.drift_notes')
+        database.execute("revoke all on public.drift_notes from matrixhub_tenants")
+        until(lambda: guarded(database, "drift_notes"), 60, "FORCE, policy and grant")
+        database.execute("drop table public.drift_notes")
+
+
+def test_a_restarted_redis_serves_everybody_again(hub: Hub, tenant: str):
+    hub.stand("restart", "redis")
+    uri = hub.secret(tenant, "redis")["uri"]
+
+    def served() -> bool:
+        try:
+            return bool(redis.Redis.from_url(uri).ping())
+        except redis.RedisError:
+            return False
+
+    assert until(served, 30) < 30
+
+
+PUBLIC = """{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},
+"Action":["s3:GetObject"],"Resource":["arn:aws:s3:::BUCKET/*"]}]}"""
+
+
+def guarded(database: psycopg.Connection, table: str) -> bool:
+    """Whether a table is forced under row-level security, with a restrictive and a permissive policy and grants."""
+    forced = database.execute(
+        "select relrowsecurity and relforcerowsecurity from pg_class where relname = %s", [table]
+    ).fetchone()
+    policies = {
+        kind for (kind,) in database.execute("select permissive from pg_policies where tablename = %s", [table])
+    }
+    granted = database.execute(
+        "select has_table_privilege('matrixhub_tenants', %s::regclass, 'select, insert, update, delete')",
+        [f"public.{table}"],
+    ).fetchone()
+    return forced == (True,) and policies == {"PERMISSIVE", "RESTRICTIVE"} and granted == (True,)
+
+
+def retention(broker: KafkaAdminClient, topic: str) -> str | None:
+    """retention.ms of a topic."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    described = broker.describe_configs([resource], config_filter="all")
+    return find(described, "retention.ms")
+
+
+def find(tree: object, key: str) -> str | None:
+    """The value of a configuration entry, wherever the driver puts it."""
+    if isinstance(tree, dict):
+        if key in tree:
+            entry = tree[key]
+            return str(entry["value"] if isinstance(entry, dict) else entry)
+        return next((found for value in tree.values() if (found := find(value, key))), None)
+    if isinstance(tree, list | tuple):
+        return next((found for value in tree if (found := find(value, key))), None)
+    return None
+
+
+def has_policy(s3: "boto3.client", bucket: str) -> bool:
+    """Whether the bucket has a policy of its own."""
+    try:
+        return bool(s3.get_bucket_policy(Bucket=bucket))
+    except s3.exceptions.ClientError:
+        return False
+
+
+def lifecycle(s3: "boto3.client", bucket: str) -> bool:
+    """Whether the bucket has lifecycle rules."""
+    try:
+        return bool(s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"])
+    except s3.exceptions.ClientError:
+        return False

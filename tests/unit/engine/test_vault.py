@@ -1,0 +1,66 @@
+import base64
+import re
+from typing import Any
+
+import pytest
+
+from matrixhub.api import naming
+from matrixhub.engine.vault import Vault, credentials
+
+PASSWORD = "a-password-of-more-than-32-characters"
+BACKENDS = {"postgres": "postgres", "object-store": "objectstore"}
+
+
+def secret(tenant: str = "green", name: str = "postgres", **redefined: Any) -> dict[str, Any]:
+    data = {"username": "tenant_green", "password": PASSWORD} | redefined.pop("data", {})
+    metadata = {
+        "name": name,
+        "namespace": naming.namespace(tenant),
+        "labels": {**naming.MANAGED_BY, naming.TENANT_LABEL: tenant},
+        "annotations": {naming.OWNER_ANNOTATION: "hub/uid"},
+    }
+    encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
+    return {"metadata": metadata | redefined, "data": encoded}
+
+
+def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
+    found = credentials([secret(), secret(name="object-store"), secret("blue")], {"green"}, BACKENDS)
+    assert set(found) == {"green"}
+    assert set(found["green"]) == {"postgres", "objectstore"}
+    assert found["green"]["postgres"].username == "tenant_green"
+    assert found["green"]["postgres"].password == PASSWORD
+    assert PASSWORD not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"annotations": {}},
+        {"annotations": {naming.OWNER_ANNOTATION: "somebody"}},
+        {"labels": {}},
+        {"namespace": "default"},
+        {"namespace": naming.namespace("blue")},
+        {"name": "my-postgres"},
+        {"data": {"password": "short"}},
+        {"data": {"password": "x" * 31}},
+        {"data": {"password": f"{PASSWORD}'; drop table"}},
+        {"data": {"password": f"{PASSWORD}\n"}},
+        {"data": {"username": ""}},
+    ],
+    ids=str,
+)
+def test_what_is_not_ours_or_no_password_is_not_read(strange: dict[str, Any]) -> None:
+    assert credentials([secret(**strange)], {"green"}, BACKENDS) == {}
+
+
+def test_a_secret_without_its_keys_is_not_read() -> None:
+    for data in ({}, None, {"username": "eA=="}, {"username": "eA==", "password": "not base64"}):
+        assert credentials([secret() | {"data": data}], {"green"}, BACKENDS) == {}
+
+
+def test_a_new_password_is_long_random_and_safe_in_a_uri_and_on_a_command_line() -> None:
+    vault = Vault.__new__(Vault)
+    made = [vault.generate("tenant_green") for _ in range(500)]
+    assert len({each.password for each in made}) == 500
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{42}", each.password) for each in made)
+    assert made[0].username == "tenant_green"

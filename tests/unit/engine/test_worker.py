@@ -1,0 +1,133 @@
+"""One worker and one backend: nobody is lost, whatever the backend does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.unit.engine.toy import Say, Toy, ToyDesk, intent
+
+from matrixhub.engine import worker as module
+from matrixhub.engine.round import reconcile
+from matrixhub.engine.worker import Worker
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TROUBLE_FIRST", "TROUBLE_LIMIT", "PULSE"):
+        monkeypatch.setattr(module, name, 0.02)
+
+
+def run(desk: ToyDesk, scenario: Callable[[Worker], Awaitable[None]], resync: float = 60.0) -> None:
+    async def scene() -> None:
+        worker = Worker("toy", desk, resync)
+        task = asyncio.create_task(worker.run())
+        try:
+            await asyncio.wait_for(scenario(worker), 10)
+        finally:
+            task.cancel()
+
+    asyncio.run(scene())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - the toy has no event to wait for
+        await asyncio.sleep(0.005)
+
+
+def test_every_member_gets_its_share_at_the_first_resync():
+    desk = ToyDesk(Toy(), ["a", "b", "c"])
+
+    async def scenario(_: Worker) -> None:
+        await until(lambda: len(desk.outcomes) == 3)
+
+    run(desk, scenario)
+    assert desk.toy.words == {"a": "a", "b": "b", "c": "c"}
+    assert all(outcome.error is None and outcome.actions for outcome in desk.outcomes)
+
+
+def test_a_resync_observes_all_at_once_and_repairs_only_what_differs():
+    tenants = [f"t{number}" for number in range(300)]
+    desk = ToyDesk(Toy(words={tenant: tenant for tenant in tenants} | {"t7": "wrong"}), tenants)
+
+    async def scenario(_: Worker) -> None:
+        await until(lambda: desk.toy.words["t7"] == "t7")
+
+    run(desk, scenario)
+    assert [len(batch) for batch in desk.toy.rounds] == [300, 1]
+
+
+def test_a_backend_that_is_away_is_told_by_those_who_wait_then_by_all_and_ends_by_itself():
+    desk = ToyDesk(Toy(away=True), ["a", "b"])
+
+    async def scenario(worker: Worker) -> None:
+        worker.add("a")
+        await until(lambda: desk.last("b") is not None)
+        assert {desk.last(tenant).error.reason for tenant in "ab"} == {"Unreachable"}
+        assert ", since 20" in desk.last("a").error.message
+        desk.toy.away = False
+        await until(lambda: desk.toy.words == {"a": "a", "b": "b"})
+        await until(lambda: all(desk.last(tenant).error is None for tenant in "ab"))
+
+    run(desk, scenario)
+
+
+def test_an_outage_has_one_date():
+    desk = ToyDesk(Toy(away=True), ["a"])
+
+    async def scenario(worker: Worker) -> None:
+        worker.add("a")
+        await until(lambda: len(desk.outcomes) > 20)
+
+    run(desk, scenario)
+    assert len({outcome.error.message for outcome in desk.outcomes}) == 1
+
+
+def test_a_restarted_server_is_served_again_without_waiting_for_a_resync():
+    desk = ToyDesk(Toy(), ["a"])
+
+    async def scenario(_: Worker) -> None:
+        await until(lambda: desk.toy.words == {"a": "a"})
+        desk.toy.words.clear()
+        desk.toy.incarnation += 1
+        await until(lambda: desk.toy.words == {"a": "a"})
+
+    run(desk, scenario)
+
+
+def test_drift_is_found_at_a_resync():
+    desk = ToyDesk(Toy(), ["a"])
+
+    async def scenario(_: Worker) -> None:
+        await until(lambda: desk.toy.words == {"a": "a"})
+        desk.toy.words["a"] = "altered"
+        await until(lambda: desk.toy.words == {"a": "a"})
+
+    run(desk, scenario, resync=0.05)
+
+
+def test_a_tenant_that_is_refused_keeps_nobody_waiting():
+    desk = ToyDesk(Toy(refused=frozenset("b")), ["a", "b", "c"])
+
+    async def scenario(_: Worker) -> None:
+        await until(lambda: all(desk.last(tenant) for tenant in "abc"))
+
+    run(desk, scenario)
+    assert desk.toy.words == {"a": "a", "c": "c"}
+    assert desk.last("b").error.reason == "TooRude"
+
+
+def test_a_bug_stays_with_the_tenant_that_shows_it(caplog: pytest.LogCaptureFixture):
+    toy = Toy(buggy=frozenset("b"))
+    result = reconcile("toy", toy, {tenant: intent(tenant) for tenant in "abc"})
+    assert toy.words == {"a": "a", "c": "c"}
+    assert result.outcomes["b"].error.reason == "InternalError"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_dry_round_changes_nothing_and_names_who_needs_work():
+    toy = Toy(words={"a": "a"})
+    result = reconcile("toy", toy, {tenant: intent(tenant) for tenant in "ab"}, dry=True)
+    assert result.stale == ["b"]
+    assert list(result.outcomes) == ["a"]
+    assert toy.words == {"a": "a"}
+    assert str(Say("b")) == "Said b"
