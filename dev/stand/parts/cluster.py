@@ -37,14 +37,11 @@ def _etcd(stand: Stand) -> list[str]:
 
 
 def _prepare_apiserver(stand: Stand) -> None:
-    """The certificates, the token file, the two kubeconfigs that people use and their kubectl are there."""
+    """The certificates, the token file and the two kubeconfigs that people use are there."""
     pki.authority(stand)
     users.token_file(stand)
     users.kubeconfig(stand, users.ADMIN)
     users.kubeconfig(stand, users.OPERATOR)
-    link = stand.folder("bin") / "kubectl"
-    link.unlink(missing_ok=True)
-    link.symlink_to(program("kubectl"))
 
 
 def _apiserver(stand: Stand) -> list[str]:
@@ -74,7 +71,10 @@ def _apiserver(stand: Stand) -> list[str]:
 
 
 def _settle_apiserver(stand: Stand) -> None:
-    """The operator's user has the rights of the file."""
+    """The operator's user has the rights of the file, and people have the kubectl that goes with this server."""
+    link = stand.folder("bin") / "kubectl"
+    link.unlink(missing_ok=True)
+    link.symlink_to(program("kubectl"))
     file = rights(stand, "kubernetes.yaml")
     kubectl(stand, "apply", "-f", file)
     if file.parent == stand.folder("rights"):
