@@ -8,7 +8,7 @@ from stand import pki, users
 from stand.part import Part, answers
 from stand.recipes import program
 from stand.rights import rights
-from stand.run import Failure, output
+from stand.run import output
 from stand.state import Stand
 
 
@@ -76,15 +76,13 @@ def _settle_apiserver(stand: Stand) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(program("kubectl"))
     file = rights(stand, "kubernetes.yaml")
+    wide = stand.folder("rights") / file.name
+    if (
+        file != wide and wide.exists()
+    ):  # of an earlier `up`; a binding's role cannot be changed, only its binding removed
+        kubectl(stand, "delete", "--ignore-not-found", "-f", wide)
+        wide.unlink()
     kubectl(stand, "apply", "-f", file)
-    if file.parent == stand.folder("rights"):
-        return
-    # The wide binding of an earlier `up`, from before the file was there.
-    try:
-        kubectl(stand, "delete", "--ignore-not-found", "-f", stand.folder("rights") / file.name)
-        (stand.folder("rights") / file.name).unlink()
-    except (Failure, FileNotFoundError):
-        pass
 
 
 def _prepare_controllers(stand: Stand) -> None:
