@@ -1,0 +1,1 @@
+"""Postgres: each tenant sees its own rows of shared tables, by row security."""

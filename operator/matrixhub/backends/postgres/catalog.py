@@ -1,0 +1,385 @@
+"""What is asked of Postgres' catalogs, and how the answers become state. Pure: the queries are run by the client.
+
+Each query serves any number of tenants or tables, so the round trips don't grow with them.
+"""
+
+# ruff: noqa: S608 - what is put into these texts are constants of ours; values are parameters or quoted literals
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Intent, Mark, Owner
+from matrixhub.backends.postgres.desired import partition_name
+from matrixhub.backends.postgres.state import (
+    GROUP,
+    POOL,
+    SCHEMA,
+    Database,
+    Function,
+    Grant,
+    Name,
+    Partition,
+    Piece,
+    Policy,
+    Role,
+    Share,
+    Table,
+)
+
+Row = Mapping[str, Any]
+
+_ROLES_LIKE = naming.postgres_role("").replace("_", r"\_") + "%%"  # doubled: every query has parameters
+
+# Whose privileges matter: PUBLIC, the group, the pool, and every role that the functions would take for a tenant.
+_GRANTEES = f"""
+    SELECT 0::oid AS oid, 'PUBLIC' AS rolname
+    UNION ALL
+    SELECT oid, rolname::text FROM pg_roles WHERE rolname IN ('{GROUP}', '{POOL}') OR rolname LIKE '{_ROLES_LIKE}'
+"""
+
+# Privileges on relation c as [grantee, privilege]; those on single columns count like those on all.
+_GRANTS = """
+    SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(g.rolname, acl.privilege_type)), '[]')
+    FROM (SELECT c.relacl AS list WHERE c.relacl IS NOT NULL
+          UNION ALL
+          SELECT attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) AS lists,
+         aclexplode(lists.list) AS acl JOIN grantees g ON g.oid = acl.grantee
+    WHERE acl.grantee <> c.relowner
+"""
+
+BASE = f"""
+SELECT
+    current_setting('server_version') AS version,
+    current_user::text AS admin,
+    current_database()::text AS database,
+    me.rolsuper, me.rolbypassrls, me.rolcreaterole, me.rolinherit,
+    has_database_privilege(current_database(), 'CREATE') AS may_create,
+    has_database_privilege(current_database(), 'CONNECT WITH GRANT OPTION') AS may_connect,
+    ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname IN ('{GROUP}', '{POOL}')) AS roles,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(m.rolname, r.rolname)), '[]')
+     FROM pg_auth_members am JOIN pg_roles m ON m.oid = am.member JOIN pg_roles r ON r.oid = am.roleid
+     WHERE m.rolname = '{GROUP}' OR (m.rolname = '{POOL}' AND r.rolname NOT LIKE '{_ROLES_LIKE}')) AS widened,
+    (SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = '{SCHEMA}') AS schema_owner,
+    (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = '{SCHEMA}') AS schema_ours,
+    to_regclass('{SCHEMA}.tenant') IS NOT NULL AS registry,
+    coalesce(has_database_privilege(to_regrole('{GROUP}'), current_database(), 'CONNECT'), false) AS connect,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+         'name', p.proname || '(' || pg_get_function_arguments(p.oid) || ')', 'volatility', p.provolatile,
+         'definer', p.prosecdef OR p.proconfig IS NOT NULL, 'body', p.prosrc,
+         'executable', has_function_privilege(to_regrole('{GROUP}'), p.oid, 'EXECUTE'))), '[]')
+     FROM pg_proc p WHERE p.pronamespace = to_regnamespace('{SCHEMA}')) AS functions
+FROM pg_roles me WHERE me.rolname = current_user
+"""
+
+SCHEMAS = f"""
+WITH grantees AS ({_GRANTEES})
+SELECT n.nspname::text AS name, n.nspname = ANY(%(schemas)s) AS managed,
+    coalesce(has_schema_privilege(to_regrole('{GROUP}'), n.oid, 'USAGE'), false) AS usage,
+    ARRAY(SELECT g.rolname FROM aclexplode(n.nspacl) acl JOIN grantees g ON g.oid = acl.grantee
+          WHERE acl.privilege_type = 'CREATE') AS creators
+FROM pg_namespace n WHERE n.nspname = ANY(%(schemas)s) OR n.nspname = '{SCHEMA}'
+"""
+
+REGISTRY = f"""
+WITH grantees AS ({_GRANTEES})
+SELECT ({_GRANTS}) AS grants FROM pg_class c WHERE c.oid = to_regclass('{SCHEMA}.tenant')
+"""
+
+TABLES = f"""
+WITH grantees AS MATERIALIZED ({_GRANTEES})
+SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+    quote_ident(a.attname) AS column, a.atttypid::regtype::text AS type, a.attgenerated <> '' AS generated,
+    c.relrowsecurity AS secured, c.relforcerowsecurity AS forced,
+    pg_get_userbyid(c.relowner)::text AS owner, pg_has_role(c.relowner, 'USAGE') AS ours,
+    coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS default,
+    coalesce(pt.partstrat = 'l' AND pt.partnatts = 1 AND pt.partattrs[0] = a.attnum, false)
+        OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
+                   AND i.indkey[0] = a.attnum) AS indexed,
+    (SELECT coalesce(jsonb_agg(jsonb_build_object(
+         'name', p.polname, 'restrictive', NOT p.polpermissive, 'command', p.polcmd,
+         'roles', ARRAY(SELECT CASE r WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(r)::text END
+                        FROM unnest(p.polroles) r ORDER BY 1),
+         'using', coalesce(pg_get_expr(p.polqual, c.oid), ''),
+         'check', coalesce(pg_get_expr(p.polwithcheck, c.oid), ''))), '[]')
+     FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname IN ('matrixhub_isolation', 'matrixhub_access')) AS policies,
+    ({_GRANTS}) AS grants,
+    (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(sn.nspname, s.relname,
+            coalesce(has_sequence_privilege(to_regrole('{GROUP}'), s.oid, 'USAGE'), false))), '[]')
+     FROM pg_attrdef ad
+     JOIN pg_depend dep ON dep.classid = 'pg_attrdef'::regclass AND dep.objid = ad.oid
+          AND dep.refclassid = 'pg_class'::regclass
+     JOIN pg_class s ON s.oid = dep.refobjid AND s.relkind = 'S'
+     JOIN pg_namespace sn ON sn.oid = s.relnamespace
+     WHERE ad.adrelid = c.oid) AS sequences
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+LEFT JOIN pg_partitioned_table pt ON pt.partrelid = c.oid
+WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+"""
+
+# Only those that deviate: ten thousand partitions that are as they should be cost no row.
+PIECES = f"""
+WITH grantees AS MATERIALIZED ({_GRANTEES}), parts AS (
+    SELECT c.oid, c.relname, c.relnamespace, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
+        ({_GRANTS}) AS grants
+    FROM pg_class c
+    WHERE c.relispartition AND c.relkind IN ('r', 'p')
+      AND EXISTS (SELECT FROM pg_attribute a
+                  WHERE a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped)
+)
+SELECT n.nspname::text AS schema, p.relname::text AS name, p.relrowsecurity AS secured, p.relforcerowsecurity AS forced,
+    p.grants
+FROM parts p JOIN pg_namespace n ON n.oid = p.relnamespace
+WHERE (p.grants <> '[]' OR NOT p.relrowsecurity OR NOT p.relforcerowsecurity)
+  AND pg_has_role(p.relowner, 'USAGE')
+  AND (SELECT rn.nspname FROM pg_class r JOIN pg_namespace rn ON rn.oid = r.relnamespace
+       WHERE r.oid = pg_partition_root(p.oid)) = ANY(%(schemas)s)
+"""
+
+TENANTS = f"""
+SELECT t.id, t.role::text AS role, t.owner, t.retained, t.password, t.role_oid
+FROM {SCHEMA}.tenant t WHERE t.id = ANY(%(ids)s)
+"""
+
+ROLES = f"""
+SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS login, r.rolinherit AS inherit, r.rolconnlimit AS connection_limit,
+    CASE WHEN r.rolvaliduntil IS NULL OR r.rolvaliduntil = 'infinity' THEN '' ELSE r.rolvaliduntil::text END AS valid_until,
+    array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
+        CASE WHEN r.rolreplication THEN 'REPLICATION' END, CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
+        CASE WHEN r.rolcreatedb THEN 'CREATEDB' END], NULL) AS powers,
+    ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
+          WHERE m.member = r.oid) AS memberships,
+    EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles p ON p.oid = m.member
+            WHERE m.roleid = r.oid AND p.rolname = '{POOL}') AS pooled,
+    (SELECT coalesce(jsonb_agg(jsonb_build_array(coalesce(d.datname, ''), setting)), '[]')
+     FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS setting
+     WHERE s.setrole = r.oid) AS settings,
+    NOT r.rolcanlogin AND r.oid = ANY(SELECT usesysid FROM pg_stat_activity) AS sessions
+FROM pg_roles r WHERE r.rolname = ANY(%(roles)s)
+"""
+
+PARTITIONED = """
+SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
+    CASE WHEN c.relowner <> current_user::regrole THEN pg_get_userbyid(c.relowner)::text ELSE '' END AS owner
+FROM pg_partitioned_table pt
+JOIN pg_class c ON c.oid = pt.partrelid AND NOT c.relispartition
+JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY(%(schemas)s)
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(column)s AND a.attnum = pt.partattrs[0]
+WHERE pt.partstrat = 'l' AND pt.partnatts = 1 AND pg_has_role(c.relowner, 'USAGE')
+"""
+
+# By the names we give: an index lookup each, however many partitions there are.
+PARTITIONS_BY_NAME = """
+SELECT i.inhparent AS parent, pn.nspname::text AS schema, p.relname::text AS name,
+    pg_get_expr(p.relpartbound, p.oid) AS bound, i.inhdetachpending AS leaving,
+    p.relkind::text AS kind, pg_get_userbyid(p.relowner)::text AS owner
+FROM unnest(%(part_schemas)s::text[], %(part_names)s::text[]) AS wanted (schema, name)
+JOIN pg_namespace pn ON pn.nspname = wanted.schema
+JOIN pg_class p ON p.relnamespace = pn.oid AND p.relname = wanted.name
+LEFT JOIN pg_inherits i ON i.inhrelid = p.oid
+"""
+
+# By what they hold: reads every bound of the table, so only asked when a name was not found.
+PARTITIONS_BY_BOUND = """
+SELECT i.inhparent AS parent, pn.nspname::text AS schema, p.relname::text AS name,
+    pg_get_expr(p.relpartbound, p.oid) AS bound, i.inhdetachpending AS leaving
+FROM pg_inherits i
+JOIN pg_class p ON p.oid = i.inhrelid AND NOT i.inhdetachpending
+JOIN pg_namespace pn ON pn.oid = p.relnamespace
+WHERE i.inhparent = ANY(%(parents)s)
+  AND (pg_get_expr(p.relpartbound, p.oid) = ANY(%(bounds)s) OR pg_get_expr(p.relpartbound, p.oid) LIKE '%%'', ''%%')
+"""
+
+
+def name(row: Row) -> Name:
+    """The relation that a row speaks of."""
+    return Name(row["schema"], row["name"])
+
+
+def grants(pairs: Iterable[Sequence[str]]) -> frozenset[Grant]:
+    """Privileges from [grantee, privilege] pairs."""
+    return frozenset(Grant(grantee, privilege) for grantee, privilege in pairs)
+
+
+def table(row: Row, admin: str) -> Table:
+    """A managed table, or one that has the tenant column and cannot be managed."""
+    obstacle, remedy = _obstacle(row, admin)
+    column = row["column"] if row["type"] == "text" else f"({row['column']})::text"
+    return Table(
+        name=name(row),
+        column=column,
+        partitioned=row["kind"] == "p",
+        secured=row["secured"],
+        forced=row["forced"],
+        policies=frozenset(_policy(policy) for policy in row["policies"]),
+        default=row["default"],
+        indexed=row["indexed"],
+        grants=grants(row["grants"]),
+        sequences=frozenset((Name(schema, sequence), usable) for schema, sequence, usable in row["sequences"]),
+        obstacle=obstacle,
+        remedy=remedy,
+    )
+
+
+def _obstacle(row: Row, admin: str) -> tuple[str, str]:
+    if row["kind"] == "f":
+        return "is a foreign table, and row security does not reach those", "Keep it out of the managed schemas"
+    if row["type"] not in ("text", "character varying"):
+        return f"has a tenant column of type {row['type']}", f"ALTER TABLE {name(row)} ALTER {row['column']} TYPE text"
+    if row["generated"]:
+        return "computes its tenant column", f"ALTER TABLE {name(row)} ALTER {row['column']} DROP EXPRESSION"
+    if not row["ours"]:
+        return f"belongs to role {row['owner']}", f'GRANT "{row["owner"]}" TO "{admin}"'
+    return "", ""
+
+
+_COMMANDS = {"*": "ALL", "r": "SELECT", "a": "INSERT", "w": "UPDATE", "d": "DELETE"}
+_VOLATILITY = {"i": "immutable", "s": "stable", "v": "volatile"}
+
+
+def _policy(row: Row) -> Policy:
+    return Policy(
+        row["name"], row["restrictive"], _COMMANDS[row["command"]], tuple(row["roles"]), row["using"], row["check"]
+    )
+
+
+def _function(row: Row) -> Function:
+    return Function(row["name"], _VOLATILITY[row["volatility"]], row["definer"], row["body"], bool(row["executable"]))
+
+
+QUESTIONS = {"base": BASE, "schemas": SCHEMAS, "registry": REGISTRY, "tables": TABLES, "pieces": PIECES}
+"""What is asked about the shared part, by name; `base` answers with one row."""
+
+
+def database(column: str, rows: Mapping[str, Sequence[Row]]) -> Database:
+    """The shared part as it is; `rows` are the answers to `QUESTIONS`."""
+    base = rows["base"][0]
+    return Database(
+        tenant_column=column,
+        schemas=frozenset(row["name"] for row in rows["schemas"] if row["managed"]),
+        roles=frozenset(base["roles"]),
+        widened=frozenset((member, other) for member, other in base["widened"]),
+        schema=base["schema_owner"] is not None,
+        registry=base["registry"],
+        functions=frozenset(_function(row) for row in base["functions"]),
+        connect=base["connect"],
+        usage=frozenset(row["name"] for row in rows["schemas"] if row["usage"]),
+        creators=frozenset((row["name"], grantee) for row in rows["schemas"] for grantee in row["creators"]),
+        exposed=frozenset(grant for row in rows["registry"] for grant in grants(row["grants"])),
+        tables=frozenset(table(row, base["admin"]) for row in rows["tables"]),
+        pieces=frozenset(
+            Piece(name(row), row["secured"], row["forced"], grants(row["grants"])) for row in rows["pieces"]
+        ),
+    )
+
+
+def role(row: Row, registered: Row | None) -> Role:
+    """A tenant's role; its password is known only while the role is the very one that it was set on."""
+    known = registered is not None and registered["role_oid"] == row["oid"]
+    return Role(
+        login=row["login"],
+        inherit=row["inherit"],
+        connection_limit=row["connection_limit"],
+        valid_until=row["valid_until"],
+        powers=frozenset(row["powers"]),
+        memberships=frozenset(row["memberships"]),
+        pooled=row["pooled"],
+        settings=frozenset((database, _setting(text)) for database, text in row["settings"]),
+        fingerprint=registered["password"] if registered is not None and known else "",
+        sessions=row["sessions"],
+    )
+
+
+def _setting(text: str) -> str:
+    """Postgres quotes the names in a search path where they need it; we compare them bare."""
+    return text.replace('"', "") if text.startswith("search_path=") else text
+
+
+def bound(tenant: str) -> str:
+    """The bound of a partition for one tenant alone, as Postgres prints it. An id needs no escape."""
+    return f"FOR VALUES IN ('{tenant}')"
+
+
+def share(intent: Intent, registered: Row | None, found: Row | None) -> Share:
+    """A tenant's share, partitions left out."""
+    tenant = intent.tenant.id
+    mark = None
+    if registered is not None:
+        mark = Mark(Owner.parse(registered["owner"]), registered["retained"])
+    return Share(
+        tenant,
+        naming.postgres_role(tenant),
+        intent.owner,
+        mark,
+        role(found, registered) if found is not None else None,
+    )
+
+
+_VALUE = re.compile(r"'((?:[^']|'')*)'")
+_KINDS = {"r": "a table", "p": "a table", "v": "a view", "m": "a materialized view", "S": "a sequence", "i": "an index"}
+
+
+class Places:
+    """Which tenants have a partition in which list-partitioned table."""
+
+    def __init__(self, parents: Sequence[Row], tenants: Sequence[str]) -> None:
+        self._parents = {row["oid"]: name(row) for row in parents}
+        self._owners = {name(row): row["owner"] for row in parents}
+        self._tenants = frozenset(tenants)
+        self._held: dict[tuple[Name, str], Name] = {}
+        self._shared: set[tuple[Name, str]] = set()
+        self._taken: dict[Name, str] = {}
+
+    @property
+    def parents(self) -> list[int]:
+        """The list-partitioned tables, by object id."""
+        return list(self._parents)
+
+    def wanted(self) -> list[Name]:
+        """The partitions that we would make."""
+        return [partition_name(table, tenant) for table in self._parents.values() for tenant in self._tenants]
+
+    def missing(self) -> set[str]:
+        """The tenants that have no place in some table yet, as far as is known."""
+        return {
+            tenant
+            for table in self._parents.values()
+            for tenant in self._tenants
+            if (table, tenant) not in self._held and (table, tenant) not in self._shared
+        }
+
+    def learn(self, rows: Sequence[Row]) -> None:
+        """Take in relations found by name, or partitions found by bound."""
+        for row in rows:
+            if "owner" in row:  # only what was found by name can stand in a new partition's way
+                self._taken[name(row)] = f"{_KINDS.get(row['kind'], 'a relation')} of role {row['owner']}"
+            parent = self._parents.get(row["parent"])
+            if parent is None or row["bound"] is None or row["leaving"]:
+                continue
+            values = _VALUE.findall(row["bound"])
+            for tenant in self._tenants.intersection(values):
+                if row["bound"] == bound(tenant):
+                    self._held[parent, tenant] = name(row)
+                else:
+                    self._shared.add((parent, tenant))
+
+    def of(self, tenant: str) -> tuple[frozenset[Partition], frozenset[Partition]]:
+        """The partitions for this tenant alone, and those that are lacking."""
+        held, lacking = set(), set()
+        for table in self._parents.values():
+            if (table, tenant) in self._held:
+                held.add(Partition(table, self._held[table, tenant]))
+            elif (table, tenant) not in self._shared:
+                new = partition_name(table, tenant)
+                lacking.add(Partition(table, new, self._taken.get(new, ""), self._owners[table]))
+        return frozenset(held), frozenset(lacking)
+
+    def complete(self, share: Share) -> Share:
+        """The share, with its partitions."""
+        held, lacking = self.of(share.tenant)
+        return replace(share, partitions=held, lacking=lacking)

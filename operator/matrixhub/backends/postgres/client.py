@@ -1,0 +1,112 @@
+"""Postgres as a backend: observes many tenants in a handful of queries, carries out plans one transaction at a time."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import psycopg
+from psycopg import errors
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Applied, Intent, Survey
+from matrixhub.backends.postgres import catalog, data, desired
+from matrixhub.backends.postgres.keeper import Keeper
+from matrixhub.backends.postgres.partitions import add_partition
+from matrixhub.backends.postgres.plan import Action, AddPartition, DeleteData, plan, transactions
+from matrixhub.backends.postgres.session import REQUEST_SECONDS, Connection, Session, ask, together, translate
+from matrixhub.backends.postgres.state import SCHEMA, Share
+from matrixhub.backends.postgres.statements import statements
+from matrixhub.errors import BackendError, Transient
+
+
+class Client:
+    """The tenants' shares of one RealtimeCluster's database. Connects at first use."""
+
+    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
+        self._server = desired.postgres(cluster)
+        self._session = Session(self._server, cluster.metadata.namespace, admin)
+        self._scope = {"schemas": list(self._server.schemas), "column": self._server.tenant_column}
+
+    def prepare(self) -> Survey:
+        """The database is ready for tenants and every table with the tenant column is walled; what is wrong is told."""
+        with self._session.open() as connection:
+            return Keeper(self._session, connection, self._server).keep()
+
+    def observe(self, intents: Sequence[Intent]) -> Mapping[str, Share | BackendError]:
+        """What exists of each tenant: three round trips for any number of them."""
+        ids = [intent.tenant.id for intent in intents]
+        names = [naming.postgres_role(tenant) for tenant in ids]
+        questions = {"tenants": catalog.TENANTS, "roles": catalog.ROLES, "parents": catalog.PARTITIONED}
+        try:
+            with self._session.open() as connection, self._session.deadline(connection):
+                rows = ask(connection, questions, self._scope | {"ids": ids, "roles": names})
+                places = catalog.Places(rows["parents"], ids)
+                self._find_partitions(connection, places)
+        except errors.UndefinedTable as error:
+            raise Transient(
+                "NotPrepared", f"schema {SCHEMA} of {self._server.database} is not there yet, or was dropped"
+            ) from error
+        registered = {row["id"]: row for row in rows["tenants"]}
+        roles = {row["name"]: row for row in rows["roles"]}
+        return {
+            tenant: places.complete(catalog.share(intent, registered.get(tenant), roles.get(name)))
+            for intent, tenant, name in zip(intents, ids, names, strict=True)
+        }
+
+    def desired(self, intent: Intent) -> Share:
+        """What should exist. Pure."""
+        return desired.share(intent)
+
+    def plan(self, desired: Share, observed: Share) -> tuple[Action, ...]:
+        """The steps from observed to desired. Pure."""
+        return plan(desired, observed)
+
+    def apply(self, plans: Mapping[str, tuple[Action, ...]]) -> Mapping[str, Applied]:
+        """Each tenant's plan is carried out, in one round trip per transaction; its error is its own."""
+        applied: dict[str, Applied] = {}
+        until = time.monotonic() + data.BUDGET_SECONDS
+        with self._session.open() as connection:
+            for tenant, actions in plans.items():
+                try:
+                    self._carry_out(connection, actions, until)
+                except BackendError as error:
+                    applied[tenant] = Applied(error)
+                except psycopg.Error as error:
+                    ours = translate(error, f"tenant {tenant}")
+                    if ours is None:
+                        raise
+                    applied[tenant] = Applied(ours)
+                else:
+                    applied[tenant] = Applied()
+        return applied
+
+    def binding(self, intent: Intent) -> Mapping[str, str]:
+        """What the tenant's Secret holds. Pure."""
+        return desired.binding(intent)
+
+    def close(self) -> None:
+        """The connection is closed."""
+        self._session.close()
+
+    def _find_partitions(self, connection: Connection, places: catalog.Places) -> None:
+        """By name first, which costs an index lookup each; only for tenants without, by reading every bound."""
+        if not (wanted := places.wanted()):
+            return
+        names = {"part_schemas": [name.schema for name in wanted], "part_names": [name.relation for name in wanted]}
+        places.learn(ask(connection, {"named": catalog.PARTITIONS_BY_NAME}, names)["named"])
+        if missing := places.missing():
+            bounds = {"parents": places.parents, "bounds": [catalog.bound(tenant) for tenant in sorted(missing)]}
+            places.learn(ask(connection, {"bound": catalog.PARTITIONS_BY_BOUND}, bounds)["bound"])
+
+    def _carry_out(self, connection: Connection, actions: tuple[Action, ...], until: float) -> None:
+        for group in transactions(actions):
+            match group:
+                case (DeleteData() as action,):
+                    with self._session.deadline(connection, 2 * data.BUDGET_SECONDS):
+                        data.erase(connection, action, self._scope, until)
+                case (AddPartition() as action,):
+                    with self._session.deadline(connection, 2 * REQUEST_SECONDS):
+                        add_partition(connection, action, self._server.tenant_column)
+                case _:
+                    with self._session.deadline(connection):
+                        together(connection, [one for action in group for one in statements(action)])

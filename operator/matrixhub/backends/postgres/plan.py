@@ -1,0 +1,352 @@
+"""The steps from what exists in Postgres to what should, for one tenant. Pure."""
+
+from dataclasses import dataclass, field
+
+from matrixhub.backends.contract import Mark, Owner
+from matrixhub.backends.postgres.desired import fingerprint
+from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Partition, Role, Share
+from matrixhub.errors import Conflict, Rejected
+
+UNALTERABLE = frozenset({"BYPASSRLS", "REPLICATION"})
+"""Only a superuser may take these away by ALTER ROLE; who has CREATEROLE can drop the role and make it anew."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The registry says whose the tenant is. Goes before anything else is made."""
+
+    tenant: str
+    role: str
+    owner: Owner
+
+    def __str__(self) -> str:
+        return f"Entered tenant {self.tenant} in {SCHEMA}.tenant"
+
+
+@dataclass(frozen=True)
+class CreateRole:
+    """The role exists, with a password when one is given."""
+
+    tenant: str
+    role: str
+    login: bool
+    connection_limit: int
+    member: bool
+    pooled: bool
+    password: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"Created role {self.role}"
+
+
+@dataclass(frozen=True)
+class AlterRole:
+    """The role has these attributes."""
+
+    role: str
+    options: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Set {', '.join(self.options)} on role {self.role}"
+
+
+@dataclass(frozen=True)
+class SetPassword:
+    """The role's password is the one in the Secret."""
+
+    tenant: str
+    role: str
+    password: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"Set the password of role {self.role}"
+
+
+@dataclass(frozen=True)
+class Join:
+    """The role is a member of another."""
+
+    member: str
+    role: str
+
+    def __str__(self) -> str:
+        return f"Made {self.member} a member of {self.role}"
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The role is not a member of another."""
+
+    member: str
+    role: str
+
+    def __str__(self) -> str:
+        return f"Revoked {self.member}'s membership in {self.role}"
+
+
+@dataclass(frozen=True)
+class Configure:
+    """The role has exactly these settings, in every database; `reset` are databases ("" for all) to clear first."""
+
+    role: str
+    settings: tuple[tuple[str, str], ...]
+    reset: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"Set {', '.join(setting for _, setting in self.settings)} on role {self.role}"
+
+
+@dataclass(frozen=True)
+class EndSessions:
+    """No session of the role is open."""
+
+    role: str
+
+    def __str__(self) -> str:
+        return f"Ended the sessions of role {self.role}"
+
+
+@dataclass(frozen=True)
+class DropRole:
+    """The role is gone; what it owned in this database belongs to the admin."""
+
+    role: str
+    because: str = ""
+
+    def __str__(self) -> str:
+        return f"Dropped role {self.role}{self.because}"
+
+
+@dataclass(frozen=True)
+class AddPartition:
+    """A list-partitioned table has a place for the tenant's rows."""
+
+    tenant: str
+    partition: Partition
+
+    def __str__(self) -> str:
+        return f"Added partition {self.partition.name} to {self.partition.table}"
+
+
+@dataclass(frozen=True)
+class DeleteData:
+    """No managed table holds a row of the tenant, and its partitions are gone."""
+
+    tenant: str
+    role: str
+    partitions: frozenset[Partition]
+
+    def __str__(self) -> str:
+        return f"Deleted the rows of tenant {self.tenant} and its {len(self.partitions)} partitions"
+
+
+@dataclass(frozen=True)
+class Retain:
+    """The registry says that the tenant is gone and its data was kept."""
+
+    tenant: str
+    owner: Owner
+
+    def __str__(self) -> str:
+        return f"Marked the data of tenant {self.tenant} as retained"
+
+
+@dataclass(frozen=True)
+class Forget:
+    """The registry has no row of the tenant."""
+
+    tenant: str
+
+    def __str__(self) -> str:
+        return f"Removed tenant {self.tenant} from {SCHEMA}.tenant"
+
+
+Action = (
+    Claim
+    | CreateRole
+    | AlterRole
+    | SetPassword
+    | Join
+    | Leave
+    | Configure
+    | EndSessions
+    | DropRole
+    | AddPartition
+    | DeleteData
+    | Retain
+    | Forget
+)
+
+
+def plan(desired: Share, observed: Share) -> tuple[Action, ...]:
+    """The steps from observed to desired; none when nothing is to be done.
+
+    Raises:
+        Conflict: the role or the registry's row is somebody else's, or a relation stands where a partition must go.
+        Rejected: the role was made a superuser, which the operator may not undo.
+    """
+    if desired == observed:
+        return ()
+    if desired.mark is None or desired.mark.retained:
+        return _removal(desired, observed) if _ours(desired, observed.mark) else ()
+    _guard(desired, observed)
+    steps: list[Action] = []
+    if observed.mark != desired.mark:
+        steps.append(Claim(desired.tenant, desired.role_name, desired.owner))
+    if desired.role is not None:
+        steps.extend(_role(desired, desired.role, observed.role))
+    if desired.lacking is not None:
+        steps.extend(AddPartition(desired.tenant, partition) for partition in sorted(observed.lacking or ()))
+    return tuple(steps)
+
+
+def _ours(desired: Share, mark: Mark | None) -> bool:
+    """Whether the registry's row was written by this hub: what another hub retained is not ours to remove."""
+    return mark is not None and mark.owner.hub == desired.owner.hub
+
+
+def _guard(desired: Share, observed: Share) -> None:
+    if observed.mark is None and observed.role is not None:
+        raise Conflict(
+            f"role {desired.role_name} exists and has no row in {SCHEMA}.tenant: Matrix Hub did not make it in this "
+            f'database. Drop or rename it (DROP ROLE "{desired.role_name}"), or give the Tenant another name',
+            owner=f"unknown: role {desired.role_name} is not in the registry",
+        )
+    if observed.mark is not None and not observed.mark.admits(desired.owner):
+        raise Conflict(
+            f"tenant {desired.tenant} of this database belongs to another Matrix Hub ({observed.mark.owner})",
+            owner=str(observed.mark.owner),
+        )
+    for partition in sorted(observed.lacking or ()) if desired.lacking is not None else ():
+        if partition.taken:
+            raise Conflict(
+                f"{partition.name} is {partition.taken} and not the partition of {partition.table} for tenant "
+                f"{desired.tenant}: rename it, or attach it to {partition.table} yourself",
+                owner=partition.taken,
+            )
+    _refuse_superuser(observed)
+
+
+def _refuse_superuser(observed: Share) -> None:
+    if observed.role is not None and "SUPERUSER" in observed.role.powers:
+        raise Rejected(
+            "RoleIsSuperuser",
+            f"somebody made role {observed.role_name} a superuser, so no policy holds it, and only a superuser can undo "
+            f'that: ALTER ROLE "{observed.role_name}" NOSUPERUSER NOLOGIN, then end its sessions',
+        )
+
+
+def _role(desired: Share, want: Role, have: Role | None) -> list[Action]:
+    steps: list[Action] = []
+    name = desired.role_name
+    if have is not None and have.powers & UNALTERABLE:
+        powers = " and ".join(sorted(have.powers & UNALTERABLE))
+        steps += _close(name, have, keep=frozenset())
+        steps.append(DropRole(name, f" to take {powers} away from it, and with it any other privilege it was given"))
+        have = None
+    if have is None:
+        steps.append(_create(desired, want))
+        have = _created(want, desired.password)
+    steps += _alter(name, want, have)
+    if want.fingerprint is not None and want.fingerprint != have.fingerprint:
+        steps.append(SetPassword(desired.tenant, name, desired.password))
+    steps += [Leave(name, other) for other in sorted(have.memberships - want.memberships)]
+    if have.pooled and not want.pooled:
+        steps.append(Leave(POOL, name))
+    steps += [Join(name, other) for other in sorted(want.memberships - have.memberships)]
+    if want.pooled and not have.pooled:
+        steps.append(Join(POOL, name))
+    if want.settings != have.settings:
+        reset = sorted({database for database, _ in have.settings - want.settings})
+        steps.append(Configure(name, tuple(sorted(want.settings)), tuple(reset)))
+    if not want.login and (have.login or have.sessions):
+        steps.append(EndSessions(name))
+    return steps
+
+
+def _create(desired: Share, want: Role) -> CreateRole:
+    return CreateRole(
+        desired.tenant,
+        desired.role_name,
+        want.login,
+        want.connection_limit,
+        GROUP in want.memberships,
+        want.pooled,
+        desired.password,
+    )
+
+
+def _created(want: Role, password: str) -> Role:
+    """The role as `CreateRole` leaves it."""
+    return Role(
+        login=want.login,
+        connection_limit=want.connection_limit,
+        memberships=want.memberships & {GROUP},
+        pooled=want.pooled,
+        fingerprint=fingerprint(password) if password else "",
+    )
+
+
+def _alter(name: str, want: Role, have: Role) -> list[Action]:
+    options: list[str] = []
+    if want.login != have.login:
+        options.append("LOGIN" if want.login else "NOLOGIN")
+    if want.inherit != have.inherit:
+        options.append("INHERIT" if want.inherit else "NOINHERIT")
+    if want.connection_limit != have.connection_limit:
+        options.append(f"CONNECTION LIMIT {want.connection_limit}")
+    if want.valid_until != have.valid_until:
+        options.append("VALID UNTIL 'infinity'")
+    options += [f"NO{power}" for power in sorted(have.powers - want.powers)]
+    return [AlterRole(name, tuple(options))] if options else []
+
+
+def _close(name: str, have: Role, keep: frozenset[str]) -> list[Action]:
+    """Nobody gets in: no login, no membership but `keep`, no pool, no session. Goes first, and holds if the rest fails."""
+    steps: list[Action] = []
+    if have.login and "REPLICATION" not in have.powers:  # such a role may be dropped but not altered
+        steps.append(AlterRole(name, ("NOLOGIN",)))
+    steps += [Leave(name, other) for other in sorted(have.memberships - keep)]
+    if have.pooled:
+        steps.append(Leave(POOL, name))
+    if have.login or have.sessions:
+        steps.append(EndSessions(name))
+    return steps
+
+
+def _removal(desired: Share, observed: Share) -> tuple[Action, ...]:
+    """Access goes first; then the data, if it is to go; the registry's row last, with the role."""
+    _refuse_superuser(observed)
+    name, have = desired.role_name, observed.role
+    delete = desired.mark is None
+    steps: list[Action] = []
+    if have is not None:
+        steps += _close(name, have, keep=frozenset({GROUP}) if delete else frozenset())
+    if delete:
+        # Row security binds the admin too: it deletes a tenant's rows as the tenant's role.
+        if have is None:
+            steps.append(CreateRole(desired.tenant, name, False, -1, True, False, ""))  # noqa: FBT003 - no login, a member, no pool
+        elif GROUP not in have.memberships:
+            steps.append(Join(name, GROUP))
+        steps.append(DeleteData(desired.tenant, name, observed.partitions or frozenset()))
+        steps += [Leave(name, GROUP), DropRole(name), Forget(desired.tenant)]
+        return tuple(steps)
+    if have is not None:
+        steps.append(DropRole(name))
+    if observed.mark != desired.mark:
+        assert desired.mark is not None  # noqa: S101 - tells the type checker what `delete` says
+        steps.append(Retain(desired.tenant, desired.mark.owner))
+    return tuple(steps)
+
+
+def transactions(actions: tuple[Action, ...]) -> tuple[tuple[Action, ...], ...]:
+    """The plan cut where a commit must come between: doors are shut before sessions end, and data is slow."""
+    cut: list[tuple[Action, ...]] = []
+    run: list[Action] = []
+    for action in actions:
+        if isinstance(action, EndSessions | AddPartition | DeleteData):
+            cut += [(*run,), (action,)] if run else [(action,)]
+            run = []
+        else:
+            run.append(action)
+    return (*cut, (*run,)) if run else tuple(cut)
