@@ -70,10 +70,12 @@ def kubeconfig() -> Iterator[str]:
     path = stand_variables()["KUBECONFIG"]
     definitions = "".join((ROOT / "crds" / name).read_text(encoding="utf-8") + "---\n" for name in crd.files())
     ours = definitions.replace("matrixhub.io\n", f"{GROUP}\n")
+    remove = ("delete", "--ignore-not-found", "--timeout=30s", "-f", "-")
+    run(path, *remove, stdin=ours)  # with what a run that was cut short left behind
     run(path, "apply", "--server-side", "-f", "-", stdin=ours)
     run(path, "wait", "--for=condition=Established", "--timeout=30s", "-f", "-", stdin=ours)
     yield path
-    run(path, "delete", "--wait=false", "-f", "-", stdin=ours)
+    run(path, *remove, stdin=ours)
 
 
 @pytest.fixture(scope="session")
@@ -338,6 +340,7 @@ def test_a_clusters_gateway_is_refused_as_unknown_until_it_is_honoured(kubeconfi
 def test_kubectl_apply_prints_the_sentence(kubeconfig: str) -> None:
     bad = yaml.safe_dump(put("Tenant", "spec.redis.memory", "-1Mi") | {"metadata": {"name": "green.wood"}})
     told = run(kubeconfig, "apply", "--dry-run=server", "-f", "-", stdin=bad, fails=True)
+    assert "metadata.name: Invalid value" in told
     assert "a tenant's name has no dots: write green-wood rather than green.wood" in told
     assert "spec.redis.memory: Invalid value" in told
     assert "must be a quantity from 1 to 1Ei, such as 256Mi" in told

@@ -82,9 +82,7 @@ def merge(old: Sequence[Condition], new: Sequence[Condition], now: datetime) -> 
         before = merged.get(each.type)
         same = before is not None and before.status == each.status
         since = before.last_transition_time if before and same else None
-        merged[each.type] = each.model_copy(
-            update={"last_transition_time": since or now.replace(microsecond=0)}
-        )
+        merged[each.type] = each.model_copy(update={"last_transition_time": since or now.replace(microsecond=0)})
     return tuple(sorted(merged.values(), key=lambda each: (_ORDER.get(each.type, len(_ORDER)), each.type)))
 
 
@@ -115,12 +113,8 @@ def stalled(ready: Condition) -> Condition:
     return ready.model_copy(update={"type": STALLED, "status": "True", "last_transition_time": None})
 
 
-def _ready(
-    status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int
-) -> Condition:
-    return Condition(
-        type=READY, status=status, reason=reason, message=message, observed_generation=generation
-    )
+def _ready(status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int) -> Condition:
+    return Condition(type=READY, status=status, reason=reason, message=message, observed_generation=generation)
 
 
 def _words(failed: Sequence[Condition]) -> str:

@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """All that a CustomResourceDefinition says. `rules` stand at the root, which alone sees the name."""
+    """All that a CustomResourceDefinition says. `rules` are about the object's name."""
 
     name: str
     plural: str
@@ -63,8 +63,7 @@ def _condition(name: str, type_: str, *, wide: bool = False) -> Column:
 _MESSAGE = Column("Status", ".status.message", description="The first thing that is wrong, in words.")
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 _BACKENDS = tuple(
-    _condition(type_.removesuffix("Ready"), type_, wide=True)
-    for type_ in (*conditions.BACKEND_TYPES, "GatewayReady")
+    _condition(type_.removesuffix("Ready"), type_, wide=True) for type_ in (*conditions.BACKEND_TYPES, "GatewayReady")
 )
 
 TENANT = Kind(
@@ -213,21 +212,17 @@ def _root(kind: Kind) -> Schema:
         "properties": {
             "apiVersion": {"type": "string", "description": "Version of the schema of this object."},
             "kind": {"type": "string", "description": "The kind of this object."},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(kind.spec, defaults=True),
             "status": structural(kind.status, defaults=False),
         },
-        _RULES: [vars(rule) for rule in kind.rules],
+        _RULES: [vars(rule) | {"fieldPath": ".metadata.name"} for rule in kind.rules],
     }
 
 
 def _column(column: Column) -> Schema:
     said = {"name": column.name, "type": column.type, "jsonPath": column.path}
-    return (
-        said
-        | ({"description": column.description} if column.description else {})
-        | {"priority": int(column.wide)}
-    )
+    return said | ({"description": column.description} if column.description else {}) | {"priority": int(column.wide)}
 
 
 @dataclass(frozen=True)

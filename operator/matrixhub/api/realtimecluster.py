@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
 from matrixhub.api.tenant import EACH_TOPIC_ONCE, Topics
-from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, rules
+from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, Whole, rules
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 _IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
@@ -69,7 +69,7 @@ class PostgresBackend(Model):
 
     host: Host
     """Host name or IP address."""
-    port: int = Field(default=5432, ge=1, le=65535)
+    port: Whole = Field(default=5432, ge=1, le=65535)
     """TCP port."""
     database: str = Field(min_length=1, max_length=63)
     """The database."""
@@ -126,7 +126,7 @@ class KafkaBackend(Model):
     """The Secret whose `ca.crt` signs the brokers' certificates. Without it the system's CAs are trusted."""
     admin_secret_ref: SecretRef
     """The Secret with `username` and `password` of the operator's user."""
-    replication_factor: int = Field(default=3, ge=1, le=32)
+    replication_factor: Whole = Field(default=3, ge=1, le=32)
     """Copies of each partition of the tenants' topics."""
     topics: Annotated[tuple[Topics, ...], EACH_TOPIC_ONCE] = Field(default=(), max_length=32)
     """Topics that every tenant gets."""

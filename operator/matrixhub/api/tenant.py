@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
 from matrixhub.api.values import (
+    ROUNDED,
     SET,
     Bytes,
     Duration,
@@ -16,6 +17,7 @@ from matrixhub.api.values import (
     PostgresTimeout,
     Quantity,
     Rule,
+    Whole,
     rules,
 )
 
@@ -107,7 +109,7 @@ class Owner(Model):
 class PostgresShare(Model):
     """Limits of the tenant's Postgres role."""
 
-    connection_limit: int = Field(default=20, ge=1, le=10000)
+    connection_limit: Whole = Field(default=20, ge=1, le=10000)
     """Sessions the tenant's login may have open at once."""
     statement_timeout: PostgresTimeout = Field(default="5s", validate_default=True)
     """How long a statement of the tenant may run, as a duration (h, m, s, ms)."""
@@ -129,7 +131,7 @@ class Topics(Model):
     """The middle part of the topics' names."""
     events: Annotated[tuple[TopicPart, ...], SET] = Field(min_length=1, max_length=32)
     """The last parts of the topics' names: one topic for each."""
-    partitions: int = Field(default=1, ge=1, le=1000)
+    partitions: Whole = Field(default=1, ge=1, le=1000)
     """Partitions of each topic. Kafka can add partitions later but never remove any."""
     retention: Duration = Field(default="168h", validate_default=True)
     """How long records are kept, as a duration (h, m, s, ms)."""
@@ -148,7 +150,7 @@ class KafkaShare(Model):
     """What the tenant may produce on each broker, in bytes per second. Without it there is no limit."""
     consumer_byte_rate: Bytes | None = None
     """What the tenant may consume from each broker, in bytes per second. Without it there is no limit."""
-    request_percentage: int | None = Field(default=None, ge=1, le=10000)
+    request_percentage: Annotated[int, Field(ge=1, le=10000), ROUNDED] | None = None
     """Time on each broker's request threads, in percent of one thread. Without it there is no limit."""
     storage: Bytes | None = None
     """Size of the topics, as a quantity of bytes, shared out as retention.bytes. Without it there is no limit."""
@@ -163,18 +165,18 @@ class ObjectStoreShare(Model):
     """Size of the tenant's objects, as a quantity of bytes, enforced by MinIO. Without it there is no limit."""
     versioning: bool = True
     """Whether overwritten and deleted objects are kept as noncurrent versions."""
-    noncurrent_expiration_days: int = Field(default=30, ge=1, le=36500)
+    noncurrent_expiration_days: Whole = Field(default=30, ge=1, le=36500)
     """Days after which noncurrent versions are deleted."""
 
 
 class GatewayShare(Model):
     """Limits of the tenant's app on the gateways. They take effect once the RealtimeCluster runs gateways."""
 
-    max_connections: int = Field(default=500, ge=1, le=1000000)
+    max_connections: Whole = Field(default=500, ge=1, le=1000000)
     """Sockets the tenant may have open at once. Takes effect once the RealtimeCluster runs gateways."""
-    client_events_per_second: int = Field(default=10, ge=1, le=100000)
+    client_events_per_second: Whole = Field(default=10, ge=1, le=100000)
     """Client events per second and socket. Takes effect once the RealtimeCluster runs gateways."""
-    max_presence_members: int = Field(default=100, ge=1, le=10000)
+    max_presence_members: Whole = Field(default=100, ge=1, le=10000)
     """Members of one presence channel. Takes effect once the RealtimeCluster runs gateways."""
     allowed_origins: Annotated[tuple[Origin, ...], SET] = Field(default=(), max_length=64)
     """Origins that browsers may connect from; none means any. Takes effect once the cluster runs gateways."""

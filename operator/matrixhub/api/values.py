@@ -27,9 +27,7 @@ DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$
 """Six digits at most, so that any sum fits the 64-bit nanoseconds that CEL computes with."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_QUANTITY = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE])i|([numkMGTPE])|[eE]([+-]?\d{1,4}))?", re.ASCII
-)
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE])i|([numkMGTPE])|[eE]([+-]?\d{1,4}))?", re.ASCII)
 _POWERS = {"n": -3, "u": -2, "m": -1, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 
@@ -40,9 +38,7 @@ def parse_quantity(text: str | float) -> Decimal:
     """
     match = _QUANTITY.fullmatch(str(text))
     if not match:
-        raise ValueError(
-            f"{str(text)!r} is not a quantity: write a number with or without a unit, such as 256Mi"
-        )
+        raise ValueError(f"{str(text)!r} is not a quantity: write a number with or without a unit, such as 256Mi")
     number, binary, decimal, exponent = match.groups()
     if binary:
         return Decimal(number) * Decimal(1024) ** _POWERS[binary]
@@ -59,12 +55,8 @@ def parse_duration(text: str | timedelta) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if not (text and re.fullmatch(DURATION_PATTERN, text)):
-        raise ValueError(
-            f"{text!r} is not a duration: write a number and a unit (h, m, s, ms), such as 5s or 1h30m"
-        )
-    return timedelta(
-        seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]+)(ms|s|m|h)", text))
-    )
+        raise ValueError(f"{text!r} is not a duration: write a number and a unit (h, m, s, ms), such as 5s or 1h30m")
+    return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]+)(ms|s|m|h)", text)))
 
 
 @dataclass(frozen=True)
@@ -77,14 +69,10 @@ class Rule:
     rule: str
     message: str
 
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The field's schema with this rule added."""
         schema = handler(core)
-        return schema | {
-            "x-kubernetes-validations": [*schema.get("x-kubernetes-validations", ()), vars(self)]
-        }
+        return schema | {"x-kubernetes-validations": [*schema.get("x-kubernetes-validations", ()), vars(self)]}
 
 
 def rules(*of: Rule) -> JsonDict:
@@ -99,9 +87,7 @@ class ListType:
     kind: str
     keys: tuple[str, ...] = ()
 
-    def __get_pydantic_json_schema__(
-        self, core: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The list's schema with its type added."""
         keys = {"x-kubernetes-list-map-keys": list(self.keys)} if self.keys else {}
         return handler(core) | {"x-kubernetes-list-type": self.kind} | keys
@@ -151,6 +137,11 @@ PostgresTimeout = Annotated[
 ]
 
 
+ROUNDED = BeforeValidator(lambda number: round(number) if isinstance(number, float) else number)
+"""The API server admits 1.0000000000000002 as a whole number, so it is one here too."""
+Whole = Annotated[int, ROUNDED]
+
+
 class Model(BaseModel):
     """Base of each part of a resource: camelCase in YAML, snake_case here, frozen, unknown fields ignored."""
 
@@ -179,9 +170,7 @@ class Metadata(Model):
 
 def describe(error: ValidationError) -> str:
     """What is wrong with a resource that did not parse, in words: `spec.kafka.topics[0].domain: ...`."""
-    return "; ".join(
-        f"{_path(each['loc'])}: {_sentence(each['type'], each['msg'])}" for each in error.errors()
-    )
+    return "; ".join(f"{_path(each['loc'])}: {_sentence(each['type'], each['msg'])}" for each in error.errors())
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

@@ -132,3 +132,9 @@ def test_all_that_does_not_parse_is_told_at_once() -> None:
     told = describe(caught.value)
     assert "spec.redis.nodes: is required: write it; spec.redis.adminSecretRef: is required: write it" in told
     assert "spec.kafka.bootstrapServers: tuple should have at least 1 item" in told
+
+
+def test_what_the_api_server_takes_for_a_whole_number_is_one() -> None:
+    """It compares with a tolerance."""
+    read = Tenant.model_validate(tenant(gateway={"maxConnections": 1.0000000000000002}))
+    assert read.spec.gateway.max_connections == 1
