@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from tests.support import intent
 
@@ -148,13 +150,13 @@ def test_sentinel_mode_needs_the_masters_name() -> None:
 
 def test_an_active_tenant_without_credential_is_a_bug() -> None:
     wanted = intent("greenwood", redis_cluster(), Phase.RETAINED)
-    broken = type(wanted)(wanted.tenant, wanted.cluster, Phase.ACTIVE, wanted.owner, None)
+    broken = replace(wanted, phase=Phase.ACTIVE)
     with pytest.raises(ValueError, match="no credential"):
         desired(broken)
 
 
 def test_the_binding_tells_all_that_an_application_needs() -> None:
-    assert binding(intent("greenwood", redis_cluster(), password="p@ss/word"), None) == {
+    assert binding(intent("greenwood", redis_cluster(), password="p@ss/word")) == {
         "type": "redis",
         "provider": "matrixhub",
         "host": "redis-0",
@@ -168,11 +170,11 @@ def test_the_binding_tells_all_that_an_application_needs() -> None:
 
 
 def test_the_binding_speaks_of_tls_sentinels_and_clusters() -> None:
-    tls = binding(intent("a", redis_cluster(tls={"enabled": True})), "PEM")
+    tls = binding(replace(intent("a", redis_cluster(tls={"enabled": True})), ca="PEM"))
     assert (tls["ssl"], tls["ca.crt"]) == ("true", "PEM")
     assert tls["uri"].startswith("rediss://tenant-a:")
-    sentinel = binding(intent("a", redis_cluster(mode="sentinel", masterName="hub")), None)
+    sentinel = binding(intent("a", redis_cluster(mode="sentinel", masterName="hub")))
     assert (sentinel["sentinel.master"], sentinel["sentinel.nodes"]) == ("hub", "redis-0:6379,redis-1:6380")
-    cluster = binding(intent("a", redis_cluster(mode="cluster")), None)
+    cluster = binding(intent("a", redis_cluster(mode="cluster")))
     assert cluster["cluster.nodes"] == "redis-0:6379,redis-1:6380"
-    assert binding(intent("a", redis_cluster(), Phase.DELETED), None) == {}
+    assert binding(intent("a", redis_cluster(), Phase.DELETED)) == {}

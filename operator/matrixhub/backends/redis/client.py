@@ -98,7 +98,7 @@ class Client:
 
     def binding(self, intent: Intent) -> Mapping[str, str]:
         """What the tenant's Secret holds. Pure."""
-        return binding(intent, self._admin.get("ca.crt"))
+        return binding(intent)
 
     def pulse(self) -> str:
         """A text that changes when a node was restarted, joined, left or came back: tenants are to be observed then.

@@ -58,8 +58,8 @@ def address(node: str, default_port: int = 6379) -> tuple[str, int]:
     return node.strip("[]"), default_port
 
 
-def binding(intent: Intent, ca: str | None) -> Mapping[str, str]:
-    """What the tenant's Secret holds; empty without a credential. `ca` signs the server's certificate.
+def binding(intent: Intent) -> Mapping[str, str]:
+    """What the tenant's Secret holds; empty without a credential.
 
     The keys are those of Spring Cloud Bindings' redis type (github.com/spring-cloud/spring-cloud-bindings),
     and `prefix`: what every key and channel has to begin with.
@@ -92,6 +92,6 @@ def binding(intent: Intent, ca: str | None) -> Mapping[str, str]:
         values["sentinel.master"] = spec.master_name or ""
         uri = f"{scheme}-sentinel://{login}@{','.join(spec.nodes)}?sentinelMasterId={spec.master_name}"
     values["uri"] = uri
-    if tls and ca:
-        values["ca.crt"] = ca
+    if tls and intent.ca:
+        values["ca.crt"] = intent.ca
     return values
