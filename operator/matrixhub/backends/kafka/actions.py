@@ -109,7 +109,7 @@ class SetQuotas:
     surplus: frozenset[Quota]
 
     def __str__(self) -> str:
-        words = [f"{_quota(quota)} to {quota.value:g}" for quota in self.quotas]
+        words = [f"{_quota(quota)} to {quota.value:.15g}" for quota in self.quotas]
         gone = [_quota(quota) for quota in self.surplus]
         done = [f"Set {_some(words)}"] * bool(words) + [f"{'r' if words else 'R'}emoved {_some(gone)}"] * bool(gone)
         return f"{' and '.join(done)} in the client quotas of {self.user}"

@@ -168,6 +168,8 @@ def _steps(settled: State, observed: State) -> Iterator[Action]:
         yield WriteMarks(settled.tenant, users, topics)
     yield from _user_steps(naming.kafka_user(settled.tenant), settled, observed)
     yield from _topic_steps(settled, observed)
+    if allowed := frozenset(acl for acl in settled.acls - observed.acls if acl.permission != "deny"):
+        yield AddAcls(naming.kafka_user(settled.tenant), allowed)
     if groups := observed.groups - settled.groups:
         yield DeleteGroups(tuple(sorted(groups)))
     users, topics = observed.user_claims - settled.user_claims, observed.topic_claims - settled.topic_claims
@@ -176,12 +178,12 @@ def _steps(settled: State, observed: State) -> Iterator[Action]:
 
 
 def _user_steps(user: str, settled: State, observed: State) -> Iterator[Action]:
-    """ACLs are added before others go: shutting out begins with denying, letting in ends with it."""
-    if acls := settled.acls - observed.acls:
-        yield AddAcls(user, acls)
+    """Denials come first; what lets the user in comes after all this, and after its topics."""
+    if denied := frozenset(acl for acl in settled.acls - observed.acls if acl.permission == "deny"):
+        yield AddAcls(user, denied)
     if acls := observed.acls - settled.acls:
         yield RemoveAcls(user, acls)
-    renewed = bool(settled.logins) and settled.user_claims != observed.user_claims
+    renewed = settled.phase is Phase.ACTIVE and settled.user_claims != observed.user_claims
     stale = {found.mechanism for found in observed.logins} - {wanted.mechanism for wanted in settled.logins}
     if stale:
         yield DropLogins(user, tuple(sorted(stale)))

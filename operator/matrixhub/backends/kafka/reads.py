@@ -8,6 +8,7 @@ from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Phase
 from matrixhub.backends.kafka import codes
 from matrixhub.backends.kafka.desired import backend, topic_names
+from matrixhub.backends.kafka.requests import SET_ON_TOPIC
 from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
 from matrixhub.backends.kafka.state import (
     ALL_CLIENTS,
@@ -30,7 +31,7 @@ it takes to walk: measured with 160,000 ACLs (10,000 tenants), 80 ms a walk, 1 s
 """
 TOPICS_PER_REQUEST = 1000
 _MISSING_TOPIC, _NO_LOGIN = 3, 91
-_TOPIC_RESOURCE, _SET_ON_TOPIC = 2, 1
+_TOPIC_RESOURCE = 2
 _EXACT, _ANY_NAME = 0, 2
 
 
@@ -218,7 +219,7 @@ def _configs(session: Session, names: Sequence[str]) -> dict[str, frozenset[tupl
                 continue
             session.require(result, f"reading the configs of topic {result.resource_name}")
             found[result.resource_name] = frozenset(
-                (config.name, config.value) for config in result.configs if config.config_source == _SET_ON_TOPIC
+                (config.name, config.value) for config in result.configs if config.config_source == SET_ON_TOPIC
             )
     return found
 

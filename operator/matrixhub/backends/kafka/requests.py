@@ -13,11 +13,16 @@ from matrixhub.backends.kafka.state import ALL_CLIENTS, DEFAULT_CLIENT, Quota, T
 
 _TOPIC_EXISTS, _MISSING_TOPIC, _NO_LOGIN, _NO_GROUP, _INVALID_PARTITIONS = 36, 3, 91, 69, 37
 _TOPIC_RESOURCE, _SET, _REMOVE = 2, 0, 1
+SET_ON_TOPIC = 1
+"""The source of a config that is set on the topic itself."""
 _HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 _SALT_BYTES = 24
 
 Thing = Any
 """What one item of a request is made from; each kind of request says what it takes."""
+
+Look = tuple[Any, Callable[[Any], bool]]
+"""A request, and whether its answer shows what was looked for."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Kind:
 
     Results are found by name, or by position where `name` is None. Codes in `fine` mean that the thing was done before,
     codes in `again` that the tenant is to be looked at anew. `doing` completes "Kafka refused when <doing>".
+    `visible` gives the look that shows whether the broker that is asked has read of the thing.
     """
 
     request: Callable[[Sequence[Thing]], Any]
@@ -36,6 +42,7 @@ class Kind:
     fine: frozenset[int] = frozenset()
     again: frozenset[int] = frozenset()
     weight: Callable[[Thing], int] = lambda _: 1
+    visible: Callable[[Thing], Look] | None = None
 
     def pairs(self, things: Sequence[Thing], answer: Any) -> Iterable[tuple[Thing, Any]]:
         """Each thing with its result."""
@@ -167,10 +174,71 @@ def _delete_topics(things: Sequence[str]) -> Any:
     return messages.DeleteTopicsRequest(topics=[item(name=name) for name in things], timeout_ms=REQUEST_MILLISECONDS)
 
 
-CREATE_ACLS = Kind(_create_acls, lambda a: a.results, lambda n: f"adding an ACL of {n[3]} on {n[1]}")
+def _look_for_acl(numbers: codes.Numbers) -> Any:
+    return messages.DescribeAclsRequest(*numbers)
+
+
+def _look_for_login(user: str, check: Callable[[dict[int, int]], bool]) -> Look:
+    """`check` is given the iteration counts of the user's logins by mechanism."""
+
+    def checked(answer: Any) -> bool:
+        [result] = answer.results
+        return check({info.mechanism: info.iterations for info in result.credential_infos})
+
+    return messages.DescribeUserScramCredentialsRequest(users=[(user,)]), checked
+
+
+def _look_for_quotas(change: QuotaChange) -> Look:
+    component = messages.DescribeClientQuotasRequest.ComponentData
+    request = messages.DescribeClientQuotasRequest(
+        components=[component(entity_type="user", match_type=0, match=change.user)], strict=False
+    )
+
+    def checked(answer: Any) -> bool:
+        name = f"{change.user}/{change.client}"
+        found = {
+            (value.key, value.value)
+            for entry in answer.entries or ()
+            if _quota_name(entry) == name
+            for value in entry.values
+        }
+        keys = {key for key, _ in found}
+        return all((quota.key, quota.value) in found for quota in change.quotas) and not any(
+            quota.key in keys for quota in change.surplus
+        )
+
+    return request, checked
+
+
+def _look_for_configs(step: Configure) -> Look:
+    resource = messages.DescribeConfigsRequest.DescribeConfigsResource
+    keys = [key for key, _ in step.configs] + list(step.surplus)
+    request = messages.DescribeConfigsRequest(
+        resources=[resource(resource_type=_TOPIC_RESOURCE, resource_name=step.topic, configuration_keys=keys)]
+    )
+
+    def checked(answer: Any) -> bool:
+        [result] = answer.results
+        own = {(config.name, config.value) for config in result.configs if config.config_source == SET_ON_TOPIC}
+        return own == step.configs
+
+    return request, checked
+
+
+CREATE_ACLS = Kind(
+    _create_acls,
+    lambda a: a.results,
+    lambda n: f"adding an ACL of {n[3]} on {n[1]}",
+    visible=lambda n: (_look_for_acl(n), lambda a: bool(a.resources)),
+)
 """Takes `codes.Numbers`."""
 
-DELETE_ACLS = Kind(_delete_acls, lambda a: a.filter_results, lambda n: f"removing an ACL of {n[3]} on {n[1]}")
+DELETE_ACLS = Kind(
+    _delete_acls,
+    lambda a: a.filter_results,
+    lambda n: f"removing an ACL of {n[3]} on {n[1]}",
+    visible=lambda n: (_look_for_acl(n), lambda a: not a.resources),
+)
 """Takes `codes.Numbers`, each naming one entry exactly."""
 
 SET_LOGINS = Kind(
@@ -179,6 +247,9 @@ SET_LOGINS = Kind(
     lambda step: f"setting the login of {step.user}",
     name=lambda step: step.user,
     named=lambda result: result.user,
+    visible=lambda step: _look_for_login(
+        step.user, lambda logins: logins.get(codes.mechanism_number(step.mechanism)) == step.iterations
+    ),
 )
 """Takes SetLogin steps. The password is salted and hashed here: Kafka never gets to see it."""
 
@@ -189,6 +260,7 @@ DROP_LOGINS = Kind(
     name=lambda pair: pair[0],
     named=lambda result: result.user,
     fine=frozenset({_NO_LOGIN}),
+    visible=lambda pair: _look_for_login(pair[0], lambda logins: codes.mechanism_number(pair[1]) not in logins),
 )
 """Takes pairs of user and mechanism."""
 
@@ -198,6 +270,7 @@ SET_QUOTAS = Kind(
     lambda change: f"setting client quotas of {change.user}",
     name=lambda change: f"{change.user}/{change.client}",
     named=_quota_name,
+    visible=_look_for_quotas,
 )
 """Takes QuotaChange values."""
 
@@ -228,6 +301,7 @@ CONFIGURE = Kind(
     name=lambda step: step.topic,
     named=lambda result: result.resource_name,
     again=frozenset({_MISSING_TOPIC}),
+    visible=_look_for_configs,
 )
 """Takes Configure steps."""
 

@@ -33,8 +33,8 @@ MOST = 2000
 The controller takes up to 10,000 records for one; opening a partition's log takes the broker about a millisecond, so
 a request ends well within its time.
 """
-TOPICS_USABLE_SECONDS = 8.0
-POLL_SECONDS = 0.02
+WAIT_SECONDS = 20.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.2
 _GROUP = 0
 
 A = TypeVar("A")
@@ -73,16 +73,19 @@ class _Writing:
         self._plans = plans
         self._blocked: frozenset[str] = frozenset()
         self._errors: dict[str, BackendError] = {}
+        self._last: requests.Look | None = None
 
     def done(self) -> dict[str, Applied]:
-        self._write_marks()
+        self._do(requests.CREATE_ACLS, [(t, mark) for t, s in self._steps(WriteMarks) for mark in _marks(s)])
         self._blocked = frozenset(self._errors)
         self._change_user()
         self._change_topics()
+        self._do(requests.CREATE_ACLS, self._new_acls(denials=False))
         self._delete_groups()
-        self._wait_for_topics()
         self._blocked = frozenset(self._errors)
-        self._remove_marks()
+        self._do(requests.DELETE_ACLS, [(t, mark) for t, s in self._steps(RemoveMarks) for mark in _marks(s)])
+        self._wait_for_last()
+        self._wait_for_topics()
         for tenant, step in self._steps(Refuse):
             self._fail(tenant, Rejected(step.reason, step.message))
         return {tenant: Applied(self._errors.get(tenant)) for tenant in self._plans}
@@ -103,9 +106,12 @@ class _Writing:
     def _do(self, kind: requests.Kind, items: Sequence[Item]) -> None:
         for chunk in _weighed(items, kind.weight):
             [answer] = self._session.send([kind.request([thing for _, thing in chunk])])
-            pairs = kind.pairs([thing for _, thing in chunk], answer)
+            pairs = list(kind.pairs([thing for _, thing in chunk], answer))
             for (tenant, _), (thing, result) in zip(chunk, pairs, strict=True):
                 self._judge(tenant, kind, thing, result)
+            done = [thing for thing, result in pairs if not result.error_code]
+            if done and kind.visible:
+                self._last = kind.visible(done[-1])
 
     def _judge(self, tenant: str, kind: requests.Kind, thing: Any, result: Any) -> None:
         if result.error_code in kind.fine:
@@ -115,16 +121,18 @@ class _Writing:
         elif problem := self._session.problem(result, kind.doing(thing)):
             self._fail(tenant, problem)
 
-    def _write_marks(self) -> None:
-        self._do(requests.CREATE_ACLS, [(t, mark) for t, s in self._steps(WriteMarks) for mark in _marks(s)])
-
-    def _remove_marks(self) -> None:
-        self._do(requests.DELETE_ACLS, [(t, mark) for t, s in self._steps(RemoveMarks) for mark in _marks(s)])
+    def _new_acls(self, *, denials: bool) -> list[Item]:
+        return [
+            (tenant, codes.acl_numbers(step.user, acl))
+            for tenant, step in self._steps(AddAcls)
+            for acl in step.acls
+            if (acl.permission == "deny") is denials
+        ]
 
     def _change_user(self) -> None:
-        added, removed = self._steps(AddAcls), self._steps(RemoveAcls)
-        self._do(requests.CREATE_ACLS, [(t, codes.acl_numbers(s.user, acl)) for t, s in added for acl in s.acls])
-        self._do(requests.DELETE_ACLS, [(t, codes.acl_numbers(s.user, acl)) for t, s in removed for acl in s.acls])
+        self._do(requests.CREATE_ACLS, self._new_acls(denials=True))
+        removed = [(t, codes.acl_numbers(s.user, acl)) for t, s in self._steps(RemoveAcls) for acl in s.acls]
+        self._do(requests.DELETE_ACLS, removed)
         dropped = [(t, (s.user, mechanism)) for t, s in self._steps(DropLogins) for mechanism in s.mechanisms]
         self._do(requests.DROP_LOGINS, dropped)
         self._do(requests.SET_QUOTAS, [(t, change) for t, s in self._steps(SetQuotas) for change in _changes(s)])
@@ -165,30 +173,58 @@ class _Writing:
             for result in answer.results:
                 self._judge(owners[result.group_id], requests.DELETE_GROUPS, result.group_id, result)
 
-    def _wait_for_topics(self) -> None:
-        """The broker shows new topics with all their leaders, and deleted ones no more.
+    def _wait_for_last(self) -> None:
+        """The broker shows the last change that was made.
 
-        A request ends when the controller has written the change down; the brokers read it a moment later, in order,
-        so whatever was written before it (logins, ACLs, quotas) is then in force too.
+        A request ends when the controller has written the change down. Brokers read that log in order, a moment later
+        (seconds, after hundreds of new topics), and put ACLs into force last of all: a tenant is let in when
+        everything is there for it, and shut out when this returns.
         """
+        if self._last is None:
+            return
+        request, check = self._last
+
+        def shown() -> bool:
+            [answer] = self._session.send([request])
+            return check(answer)
+
+        if not _await(shown):
+            late = Transient("NotYetInForce", "kafka's brokers have not yet read what was changed")
+            for tenant, steps in self._plans.items():
+                if steps:
+                    self._fail(tenant, late)
+
+    def _wait_for_topics(self) -> None:
+        """All partitions of new topics have leaders, and deleted topics are shown no more."""
         partitions = {
             **{topic.name: (t, topic.partitions) for t, s in self._steps(CreateTopics) for topic in s.topics},
             **{step.topic: (tenant, step.partitions) for tenant, step in self._steps(AddPartitions)},
             **{name: (tenant, 0) for tenant, step in self._steps(DeleteTopics) for name in step.topics},
         }
         pending = {name for name, (tenant, _) in partitions.items() if tenant not in self._errors}
-        deadline = time.monotonic() + TOPICS_USABLE_SECONDS
-        while pending:
+
+        def done() -> bool:
             for topic in describe_topics(self._session, pending):
-                if _usable(topic) >= partitions[topic.name][1] if partitions[topic.name][1] else _absent(topic):
+                if _led(topic) == partitions[topic.name][1]:
                     pending.discard(topic.name)
-            if pending and time.monotonic() > deadline:
-                for name in pending:
-                    message = f"kafka has not yet carried out the change of topic {name}"
-                    self._fail(partitions[name][0], Transient("TopicsNotReady", message))
-                return
-            if pending:
-                time.sleep(POLL_SECONDS)
+            return not pending
+
+        if pending and not _await(done):
+            for name in pending:
+                message = f"kafka has not yet carried out the change of topic {name}"
+                self._fail(partitions[name][0], Transient("TopicsNotReady", message))
+
+
+def _await(done: Callable[[], bool]) -> bool:
+    """Whether it was done within `WAIT_SECONDS`, asked more and more rarely."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    pause = FIRST_PAUSE_SECONDS
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_PAUSE_SECONDS)
+    return True
 
 
 def _marks(step: WriteMarks | RemoveMarks) -> Iterator[codes.Numbers]:
@@ -209,10 +245,6 @@ def _changes(step: SetQuotas) -> Iterator[requests.QuotaChange]:
         )
 
 
-def _usable(topic: Any) -> int:
-    """How many partitions of the topic have a leader."""
+def _led(topic: Any) -> int:
+    """How many partitions of the topic have a leader; 0 when there is no such topic."""
     return 0 if topic.error_code else sum(1 for partition in topic.partitions if partition.leader_id >= 0)
-
-
-def _absent(topic: Any) -> bool:
-    return bool(topic.error_code)
