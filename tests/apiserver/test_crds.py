@@ -16,7 +16,7 @@ from kubernetes.client.exceptions import ApiException
 from tests.apiserver.crd_examples import CLUSTER, EXAMPLES, GROUP, SETS, TENANT, Body, Examples
 from tests.support import stand_variables
 
-from matrixhub.api import crd
+from matrixhub.api import conditions, crd
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
 
@@ -379,6 +379,35 @@ def condition(type_: str, status: str) -> Body:
     }
 
 
+def test_until_the_operator_has_seen_it_nothing_takes_a_tenant_for_ready(
+    kubeconfig: str, made: Callable[[Body], Body]
+) -> None:
+    """For kstatus, `observedGeneration: -1` is in progress, while no status at all would be ready."""
+    name = made(TENANT)["metadata"]["name"]
+    fresh = json.loads(run(kubeconfig, "get", TENANTS, name, "-o", "json"))["status"]
+    assert fresh["observedGeneration"] == -1
+    assert [(each.type, each.status) for each in conditions.parse(fresh)] == [("Ready", "Unknown")]
+    shown = run(kubeconfig, "get", TENANTS, name, "--no-headers")
+    assert " ".join(shown.split()).startswith(f"{name} main Unknown Waiting for the operator")
+    waiting = ("wait", "--for=condition=Ready", f"{TENANTS}/{name}", "--timeout=1s")
+    assert "timed out" in run(kubeconfig, *waiting, fails=True)
+
+
+def test_the_first_status_that_is_written_takes_the_place_of_all_that_stood_there(
+    kubeconfig: str, made: Callable[[Body], Body]
+) -> None:
+    name = made(TENANT)["metadata"]["name"]
+    status = {
+        "observedGeneration": 1,
+        "message": "All backends are ready",
+        "conditions": [condition("Ready", "True"), condition("RedisReady", "True")],
+    }
+    applied = json.dumps({key: TENANT[key] for key in ("apiVersion", "kind", "metadata")} | {"status": status})
+    server_side = ("apply", "--server-side", "--field-manager=matrixhub", "--subresource=status", "-f", "-")
+    run(kubeconfig, *server_side, stdin=applied)
+    assert json.loads(run(kubeconfig, "get", TENANTS, name, "-o", "json"))["status"] == status
+
+
 def table(printed: str) -> dict[str, str]:
     heads, row = (line.split() for line in printed.splitlines())
     return dict(zip(heads, row, strict=True))
@@ -388,10 +417,10 @@ def test_kubectl_get_shows_a_tenants_state_in_words(kubeconfig: str, made: Calla
     made(TENANT)
     name = TENANT["metadata"]["name"]
     types = ("Namespace", "Postgres", "Redis", "Kafka", "ObjectStore", "Gateway")
-    conditions = [condition("Ready", "False")] + [
+    told = [condition("Ready", "False")] + [
         condition(f"{each}Ready", "False" if each == "Redis" else "True") for each in types
     ]
-    status = {"message": "Unreachable", "connections": 7, "storage": "12Gi", "conditions": conditions}
+    status = {"message": "Unreachable", "connections": 7, "storage": "12Gi", "conditions": told}
     write_status(kubeconfig, TENANTS, name, status)
 
     brief = table(run(kubeconfig, "get", TENANTS, name))
@@ -407,10 +436,16 @@ def test_kubectl_get_shows_a_clusters_state_in_words(kubeconfig: str, made: Call
     made(CLUSTER)
     types = ("Postgres", "Redis", "Kafka", "ObjectStore")
     told = [condition(f"{each}Ready", "Unknown" if each == "Kafka" else "True") for each in types]
-    conditions = [condition("Ready", "True"), *told]
     backends = [{"name": "redis", "reachable": True, "since": "2026-01-02T03:04:05Z", "version": "7.0.15"}]
     findings = [{"backend": "postgres", "reason": "UnsafeView", "message": "view public.grades sees all rows"}]
-    status = {"message": "Fine", "tenants": 3, "conditions": conditions, "backends": backends, "findings": findings}
+    status = {
+        "observedGeneration": 1,
+        "message": "Fine",
+        "tenants": 3,
+        "conditions": [condition("Ready", "True"), *told],
+        "backends": backends,
+        "findings": findings,
+    }
     write_status(kubeconfig, CLUSTERS, "api-main", status)
 
     wide = table(run(kubeconfig, "-n", "default", "get", CLUSTERS, "api-main", "-o", "wide"))

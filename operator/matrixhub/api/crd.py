@@ -29,6 +29,15 @@ _FIRST = ("type", "x-kubernetes-int-or-string", "description", "default", "forma
 _LAST = ("x-kubernetes-list-type", "x-kubernetes-list-map-keys", _RULES, "items", "properties")
 
 
+_UNSEEN: Schema = {
+    "observedGeneration": -1,
+    "message": "Waiting for the operator",
+    "conditions": [{"type": "Ready", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator"}],
+}
+"""The status until the operator writes one. An object without any counts as ready for kstatus, and so for Flux: a
+pipeline would go on before anything is done, and also when no operator runs."""
+
+
 @dataclass(frozen=True)
 class Column:
     """A column of `kubectl get`; `wide` ones are shown by `-o wide`."""
@@ -214,7 +223,7 @@ def _root(kind: Kind) -> Schema:
             "kind": {"type": "string", "description": "The kind of this object."},
             "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
             "spec": structural(kind.spec, defaults=True),
-            "status": structural(kind.status, defaults=False),
+            "status": _ordered(structural(kind.status, defaults=False) | {"default": _UNSEEN}),
         },
         _RULES: [vars(rule) | {"fieldPath": ".metadata.name"} for rule in kind.rules],
     }
