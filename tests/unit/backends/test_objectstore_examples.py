@@ -98,10 +98,10 @@ def test_the_rights_reach_the_tenants_prefix_and_nothing_else() -> None:
     assert {item.removeprefix("arn:aws:s3:::").split("/")[0] for item in resources} == {"hub-green"}
 
 
-def test_a_replaced_secret_ends_the_user_whose_tokens_knew_the_old_one() -> None:
+def test_a_replaced_secret_ends_the_tokens_made_with_the_old_one() -> None:
     before, after = (desired(intent("green", MINIO, password=secret * 32)) for secret in "pq")
     steps = [type(step) for step in plan(after, before)]
-    assert steps == [actions.RemoveUser, actions.CreateUser, actions.SetPolicies, actions.TagBucket]
+    assert steps == [actions.SetSecret, actions.RevokeTokens, actions.TagBucket]
 
 
 def test_a_lost_tag_is_written_again_without_a_moment_without_user() -> None:

@@ -137,24 +137,27 @@ def _on_bucket(world: State, step: actions.BucketAction) -> State:
 
 
 def _on_access(world: State, step: actions.AccessAction) -> State:
-    user = world.user
+    minio, user = world.provider == "minio", world.user
     match step:
         case actions.SetQuota():
             assert world.bucket
-            return replace(world, bucket=replace(world.bucket, quota=step.limit))
+            world = replace(world, bucket=replace(world.bucket, quota=step.limit))
         case actions.SetPolicy():
-            assert world.provider == "minio" or user, "an inline policy needs its user"
-            return replace(world, policy=Policy(step.mark, step.document))
+            assert minio or user, "an inline policy needs its user"
+            world = replace(world, policy=Policy(step.mark, step.document))
         case actions.RemovePolicy():
-            return replace(world, policy=None)
+            world = replace(world, policy=None)
         case actions.CreateUser():
             assert user is None
-            minio = world.provider == "minio"
-            return replace(world, user=User(step.mark, enabled=minio, policies=(), key=minio))
+            world = replace(world, user=User(step.mark, enabled=minio, policies=(), key=minio))
         case actions.RemoveUser():
-            return replace(world, user=None, policy=world.policy if world.provider == "minio" else None)
-    assert user is not None
-    return replace(world, user=_on_user(world, user, step))
+            world = replace(world, user=None, policy=world.policy if minio else None)
+        case actions.RevokeTokens():
+            pass
+        case _:
+            assert user is not None
+            world = replace(world, user=_on_user(world, user, step))
+    return world
 
 
 def _on_user(world: State, user: User, step: actions.AccessAction) -> User:

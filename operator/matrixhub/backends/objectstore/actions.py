@@ -58,6 +58,16 @@ class SetSecret:
 
 
 @dataclass(frozen=True)
+class RevokeTokens:
+    """No temporary token works that the user got for itself so far (MinIO)."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"Revoked the temporary tokens of user {self.name}"
+
+
+@dataclass(frozen=True)
 class MarkUser:
     """The user's tags carry the mark (AWS)."""
 
@@ -273,6 +283,7 @@ AccessAction = (
     | RemovePolicy
     | CreateUser
     | SetSecret
+    | RevokeTokens
     | MarkUser
     | SetPolicies
     | LeaveGroups

@@ -191,6 +191,8 @@ def binding(intent: Intent) -> Mapping[str, str]:
     if intent.credential is not None:
         name, secret = intent.credential.username, intent.credential.password
         told |= {"username": name, "password": secret, "accessKey": name, "secretKey": secret}
+    if intent.ca:
+        told["ca.crt"] = intent.ca
     return told
 
 

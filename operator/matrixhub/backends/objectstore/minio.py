@@ -38,6 +38,7 @@ class _Command(Enum):
 
     ADD_USER = "add-user"
     EXPORT_BUCKETS = "export-bucket-metadata"
+    REVOKE_TOKENS = "revoke-tokens/builtin"
 
 
 def seal(payload: bytes, secret: str) -> bytes:
@@ -58,7 +59,7 @@ def seal(payload: bytes, secret: str) -> bytes:
 
 
 class _Admin(MinioAdmin):
-    """`MinioAdmin` with the two calls it lacks."""
+    """`MinioAdmin` with the calls it lacks."""
 
     def set_user(self, name: str, secret: str) -> None:
         """The user exists, is enabled and has this secret."""
@@ -69,6 +70,11 @@ class _Admin(MinioAdmin):
             query_params={"accessKey": name},
             body=seal(body, self._provider.retrieve().secret_key),
         )
+
+    def revoke_tokens(self, name: str) -> None:
+        """No temporary token works that the user got so far; the user need not exist."""
+        query = {"user": name, "fullRevoke": "true"}
+        self._url_open(method="POST", command=_Command.REVOKE_TOKENS, query_params=query)  # type: ignore[arg-type]
 
     def export_buckets(self, name: str = "") -> bytes:
         """A zip of the settings of one bucket, or of all."""
@@ -135,27 +141,37 @@ class Minio:
                 admin.policy_add(name, policy=identity | document)
             case actions.RemovePolicy():
                 _unless_missing(lambda: admin.policy_remove(name))
-            case actions.CreateUser() | actions.SetSecret():
+            case actions.CreateUser():
+                admin.revoke_tokens(name)  # of an earlier user of that name: MinIO keeps them when it removes a user
                 admin.set_user(name, action.secret)
+            case actions.SetSecret():
+                admin.set_user(name, action.secret)
+            case actions.RevokeTokens():
+                admin.revoke_tokens(name)
             case actions.SetPolicies():
                 admin.policy_set(",".join(action.policies), user=name)
-            case actions.LeaveGroups():
-                for group in action.groups:
-                    admin.group_remove(group, [name])  # type: ignore[arg-type]  # annotated str, sent as the JSON list it must be
             case actions.EnableUser():
                 admin.user_enable(name)
             case actions.DisableUser():
                 admin.user_disable(name)
-            case actions.RemoveUser():
-                _unless_missing(lambda: admin.user_remove(name))
             case _:
-                self._do_bucket(action)
+                self._do_other(action)
         return None  # nothing is issued: MinIO takes the secret that it is given
 
-    def _do_bucket(self, action: actions.AccessAction) -> None:
-        if not isinstance(action, actions.SetQuota):
-            raise NotImplementedError(action)
-        self._admin.bucket_quota_set(action.name, action.limit)
+    def _do_other(self, action: actions.AccessAction) -> None:
+        name = action.name
+        match action:
+            case actions.RemoveUser():
+                _unless_missing(lambda: self._admin.user_disable(name))
+                self._admin.revoke_tokens(name)
+                _unless_missing(lambda: self._admin.user_remove(name))
+            case actions.LeaveGroups():
+                for group in action.groups:
+                    self._admin.group_remove(group, [name])  # type: ignore[arg-type]  # annotated str, sent as the JSON list it must be
+            case actions.SetQuota():
+                self._admin.bucket_quota_set(name, action.limit)
+            case _:
+                raise NotImplementedError(action)
 
 
 def error_body(error: MinioAdminException) -> tuple[str, str]:

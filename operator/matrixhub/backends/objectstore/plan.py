@@ -25,6 +25,7 @@ from matrixhub.backends.objectstore.actions import (
     RemoveBucketPolicy,
     RemovePolicy,
     RemoveUser,
+    RevokeTokens,
     SetEncryption,
     SetLifecycle,
     SetPolicies,
@@ -60,16 +61,13 @@ def _minio_identity(policy: Policy, wanted: User, credential: str, observed: Sta
     user, known = observed.user, observed.bucket.credential if observed.bucket else ""
     if observed.policy != policy:
         yield SetPolicy(name, policy.document, policy.mark)
-    if user and known and known != credential:
-        yield RemoveUser(name)  # the secret was replaced: tokens issued under the old one end with the user
-        user = None
     enabled = True
     if user is None:
         yield CreateUser(name, None, wanted.secret)
     elif known != credential or user.policies != wanted.policies:
-        yield SetSecret(
-            name, wanted.secret
-        )  # without its policy it may have been made anew by somebody, with another secret
+        yield SetSecret(name, wanted.secret)  # without its policy it may have been made anew, with another secret
+        if known and known != credential:
+            yield RevokeTokens(name)
     else:
         enabled = user.enabled
     yield from _attachments(name, wanted, user)
