@@ -50,7 +50,7 @@ class Server:
             (self._folder / "users.acl").write_text("\n".join(users) + "\n")
             lines.append(f"aclfile {self._folder}/users.acl")
         elif not sentinel:
-            lines += [*users, 'save ""', f"masterauth {ROOT_PASSWORD}"]
+            lines += [*users, 'save ""', f"masterauth {ROOT_PASSWORD}", "repl-diskless-sync-delay 0"]
         self._config = self._folder / "redis.conf"
         self._config.write_text("\n".join(lines) + "\n")
         self._sentinel = sentinel

@@ -26,6 +26,8 @@ READS_PER_CALL = 20
 WRITES_PER_CALL = 100
 SWEEP_SECONDS = 1.0
 """How long one call removes keys before other tenants have their turn."""
+SAVE_IS_CHEAP = 0.05
+"""Seconds within which an ACL file may be written after every change."""
 PURGES_REMEMBERED = 10_000
 
 
@@ -38,7 +40,7 @@ class Client:
         self._topology: Topology | None = None
         self._sweep = Sweep()
         self._purged: dict[str, None] = {}
-        self._unsaved: set[str] = set()
+        self._unsaved: dict[str, bool] = {}
         self._save_after: dict[str, float] = {}
         self._unsavable: dict[str, str] = {}
 
@@ -91,9 +93,8 @@ class Client:
         self._write(reach, plans, RemoveUser, errors)
         closing = any(_closes(action) for actions in plans.values() for action in actions)
         for name, node, _ in reach.each():
-            self._unsaved.add(name)
-            if closing and time.monotonic() >= self._save_after.get(name, 0.0):
-                self._save(node)  # or a restart would open from the file what was shut
+            self._unsaved[name] = closing or self._unsaved.get(name, False)
+            self._save_what_was_shut(node)
         return {tenant: Applied(errors.get(tenant)) for tenant in plans}
 
     def binding(self, intent: Intent) -> Mapping[str, str]:
@@ -106,6 +107,8 @@ class Client:
         One round trip per node. Raises Unreachable when none answers.
         """
         reach = self._connected().reach()
+        for _, node, _ in reach.each():
+            self._save_what_was_shut(node)
         return " ".join(sorted(f"{name}={facts.run_id}" for name, _, facts in reach.each()))
 
     def close(self) -> None:
@@ -232,17 +235,23 @@ class Client:
             self._purged.pop(next(iter(self._purged)))
         self._purged[prefix] = None
 
+    def _save_what_was_shut(self, node: Node) -> None:
+        """Soon: or a restart would open from the ACL file what was shut. The rest has time until `prepare`."""
+        if self._unsaved.get(node.name) and time.monotonic() >= self._save_after.get(node.name, 0.0):
+            self._save(node)
+
     def _save(self, node: Node) -> None:
         """The ACLs are in the server's ACL file if it has one; what went wrong is kept for `prepare` to report.
 
-        Redis 7.0 writes some 1,500 users a second and does nothing else meanwhile: so at most a twentieth
-        of the time is spent on it.
+        Redis 7.0 writes some 1,500 users a second and does nothing else meanwhile: where that takes long,
+        at most a twentieth of the time is spent on it.
         """
         begin = time.monotonic()
         reply: Reply = node.call([("ACL", "SAVE")])[0]
-        self._unsaved.discard(node.name)
+        self._unsaved.pop(node.name, None)
         self._unsavable.pop(node.name, None)
-        self._save_after[node.name] = time.monotonic() + 20 * (time.monotonic() - begin)
+        took = time.monotonic() - begin
+        self._save_after[node.name] = time.monotonic() + (20 * took if took > SAVE_IS_CHEAP else 0.0)
         text = str(reply)
         if (
             isinstance(reply, Exception)

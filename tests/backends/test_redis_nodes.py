@@ -1,0 +1,349 @@
+"""Servers that stop, restart, replicate, cluster and keep ACL files: private ones, for others share the stand's."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis
+from redis.cluster import ClusterNode, RedisCluster
+from tests.backends.redis_server import (
+    ADMIN,
+    ROOT_PASSWORD,
+    SECRET,
+    Server,
+    converge,
+    eventually,
+    login,
+    redis_cluster,
+    step,
+)
+from tests.support import intent
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Phase
+from matrixhub.backends.redis.client import Client
+from matrixhub.backends.redis.commands import ALLOWED
+from matrixhub.backends.redis.state import EVERY_NODE, State
+from matrixhub.errors import Rejected, Transient, Unreachable
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path) as server:
+        yield server
+
+
+def users(server: Server) -> list[str]:
+    with server.root() as root:
+        return sorted(user for user in root.acl_users() if user.startswith("tenant-"))
+
+
+def test_after_an_outage_the_next_call_succeeds(server: Server) -> None:
+    cluster = redis_cluster(server.address)
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    converge(client, green)
+    server.stop()
+    begin = time.monotonic()
+    with pytest.raises(Unreachable, match=f"redis at {server.address} does not answer"):
+        client.observe([green])
+    with pytest.raises(Unreachable):
+        client.apply(
+            {
+                "green": client.plan(
+                    client.desired(green), replace(client.desired(green), accounts=((EVERY_NODE, None),))
+                )
+            }
+        )
+    assert time.monotonic() - begin < 1
+    server.start()
+    assert converge(client, green) == ["Created ACL user tenant-green"]
+    client.close()
+
+
+def test_a_restart_is_noticed_by_the_pulse(server: Server) -> None:
+    cluster = redis_cluster(server.address)
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    converge(client, green)
+    before = client.pulse()
+    assert client.pulse() == before
+    server.restart()
+    assert users(server) == []
+    assert client.pulse() != before
+    converge(client, green)
+    assert users(server) == ["tenant-green"]
+    client.close()
+
+
+def test_a_server_that_hangs_holds_nobody_for_long(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("matrixhub.backends.redis.session.REQUEST_TIMEOUT", 1.0)
+    cluster = redis_cluster(server.address)
+    client = Client(cluster, SECRET)
+    client.pulse()
+    with server.root() as root:
+        sleeper = threading.Thread(target=lambda: root.execute_command("EVAL", "while true do end", 0))
+        root.config_set("busy-reply-threshold", 300)
+        killer = server.root()
+        killer.ping()
+        monkeypatch.setattr(threading, "excepthook", lambda _: None)
+        sleeper.start()
+        time.sleep(0.5)
+        with pytest.raises(Transient, match="script that does not end") as busy:
+            client.pulse()
+        assert busy.value.reason == "Busy"
+        killer.execute_command("SCRIPT KILL")
+        killer.close()
+        sleeper.join()
+    assert client.pulse()
+    client.close()
+
+
+def test_an_open_default_user_is_found(server: Server) -> None:
+    client = Client(redis_cluster(server.address), SECRET)
+    assert client.prepare().findings == ()
+    assert client.prepare().version.startswith("7.")
+    with server.root() as root:
+        root.execute_command("ACL SETUSER default nopass")
+        (finding,) = client.prepare().findings
+    assert finding.reason == "DefaultUserOpen"
+    client.close()
+
+
+@pytest.mark.parametrize("right", ["acl|setuser", "acl|deluser", "client|kill", "unlink", "scan"])
+def test_a_missing_right_is_said_with_what_grants_it(right: str, server: Server) -> None:
+    client = Client(redis_cluster(server.address), SECRET)
+    with server.root() as root:
+        root.execute_command(f"ACL SETUSER {ADMIN} -{right}")
+        with pytest.raises(Rejected) as refusal:
+            client.prepare()
+        assert refusal.value.reason == "PermissionDenied"
+        assert refusal.value.message.endswith(f"ACL SETUSER {ADMIN} +{right}")
+    client.close()
+
+
+def test_a_missing_right_is_said_when_it_is_met(server: Server) -> None:
+    cluster = redis_cluster(server.address)
+    client = Client(cluster, SECRET)
+    with server.root() as root:
+        root.execute_command(f"ACL SETUSER {ADMIN} -acl|setuser")
+    with pytest.raises(Rejected, match=r"redis\.acl") as refusal:
+        step(client, [intent("green", cluster)])
+    assert refusal.value.reason == "PermissionDenied"
+    client.close()
+
+
+def test_what_was_shut_stays_shut_when_the_server_reads_its_acl_file(tmp_path: Path) -> None:
+    with Server(tmp_path, aclfile=True) as server:
+        cluster = redis_cluster(server.address)
+        client = Client(cluster, SECRET)
+        green, blue = intent("green", cluster), intent("blue", cluster)
+        converge(client, green, blue)
+        client.prepare()
+        server.restart()
+        assert users(server) == ["tenant-blue", "tenant-green"]
+        assert converge(client, green, blue) == [], "nothing to repair: the file brought them back"
+        converge(client, intent("green", cluster, Phase.RETAINED), intent("blue", cluster, Phase.SUSPENDED))
+        server.restart()
+        assert users(server) == ["tenant-blue"]
+        with login(server.port, blue) as blocked, pytest.raises(redis.AuthenticationError):
+            blocked.ping()
+        client.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
+    with Server(tmp_path) as master, Server(tmp_path, f"replicaof 127.0.0.1 {master.port}") as replica:
+        yield master, replica
+
+
+def test_every_listed_node_gets_the_user(pair: tuple[Server, Server]) -> None:
+    master, replica = pair
+    cluster = redis_cluster(master.address, replica.address)
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    assert converge(client, green) == ["Created ACL user tenant-green"]
+    with replica.root() as root:
+        root.execute_command("ACL SETUSER tenant-green +keys")
+    assert converge(client, green) == [f"Repaired ACL user tenant-green: took back commands keys on {replica.address}"]
+    before = client.pulse()
+    replica.restart()
+    assert client.pulse() != before
+    assert converge(client, green) == [f"Created ACL user tenant-green on {replica.address}"]
+    with login(master.port, green) as writer, login(replica.port, green) as reader:
+        writer.set("tenant:green:a", "1")
+        eventually(lambda: reader.get("tenant:green:a") == "1")
+    converge(client, intent("green", cluster, Phase.DELETED))
+    assert users(master) == users(replica) == []
+    with master.root() as root:
+        assert root.dbsize() == 0
+    client.close()
+
+
+def test_a_silent_node_delays_its_own_part_only(pair: tuple[Server, Server]) -> None:
+    master, replica = pair
+    cluster = redis_cluster(master.address, replica.address)
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    replica.stop()
+    outcome = step(client, [green])[0]["green"]
+    assert isinstance(outcome.error, Transient)
+    assert replica.address in outcome.error.message
+    assert users(master) == ["tenant-green"], "the node that answers is served"
+    assert "NodeUnreachable" in [finding.reason for finding in client.prepare().findings]
+    client.close()
+
+
+@pytest.fixture
+def sentinels(pair: tuple[Server, Server], tmp_path: Path) -> Iterator[RealtimeCluster]:
+    options = [
+        f"sentinel monitor hub 127.0.0.1 {pair[0].port} 1",
+        f"sentinel auth-pass hub {ROOT_PASSWORD}",
+        "sentinel down-after-milliseconds hub 1000",
+        "sentinel failover-timeout hub 3000",
+    ]
+    with Server(tmp_path, *options, sentinel=True) as sentinel:
+        with sentinel.root() as asked:
+            eventually(lambda: len(asked.sentinel_slaves("hub")) == 1)
+        yield redis_cluster("127.0.0.1:1", sentinel.address, mode="sentinel", masterName="hub")
+
+
+def test_master_and_replicas_are_found_through_sentinels(
+    pair: tuple[Server, Server], sentinels: RealtimeCluster
+) -> None:
+    master, replica = pair
+    client = Client(sentinels, SECRET)
+    green = intent("green", sentinels)
+    assert converge(client, green) == ["Created ACL user tenant-green"]
+    assert users(master) == users(replica) == ["tenant-green"]
+
+    replica.stop()
+    blue = intent("blue", sentinels)
+    assert converge(client, blue) == ["Created ACL user tenant-blue"]
+    gone = intent("green", sentinels, Phase.RETAINED)
+    outcome = step(client, [gone])[0]["green"]
+    assert outcome.error is not None, "what is to be shut has to be shut on the replica too"
+    assert replica.address in outcome.error.message
+    assert users(master) == ["tenant-blue"]
+    before = client.pulse()
+    replica.start()
+    time.sleep(0.1)
+    eventually(lambda: client.pulse() != before, seconds=10)
+    converge(client, gone, blue)
+    assert users(master) == users(replica) == ["tenant-blue"]
+    client.close()
+
+
+def test_a_failover_is_followed(pair: tuple[Server, Server], sentinels: RealtimeCluster) -> None:
+    master, replica = pair
+    client = Client(sentinels, SECRET)
+    green = intent("green", sentinels)
+    converge(client, green)
+    with login(master.port, green) as writer:
+        writer.set("tenant:green:a", "1")
+    with replica.root() as root:
+        eventually(lambda: root.dbsize() == 1)
+        master.stop()
+        eventually(lambda: root.role()[0] == "master", seconds=20)
+    with login(replica.port, green) as writer:
+        assert writer.set("tenant:green:b", "1")
+    master.start()
+    eventually(lambda: client.pulse().count("=") == 2)
+    converge(client, intent("green", sentinels, Phase.DELETED))
+    with replica.root() as root:
+        assert root.dbsize() == 0
+    client.close()
+
+
+def test_an_unknown_master_name_is_said(sentinels: RealtimeCluster) -> None:
+    assert sentinels.spec.redis is not None
+    wrong = redis_cluster(*sentinels.spec.redis.nodes, mode="sentinel", masterName="other")
+    with pytest.raises(Rejected, match="masterName") as refusal:
+        Client(wrong, SECRET).prepare()
+    assert refusal.value.reason == "MasterUnknown"
+
+
+@pytest.fixture
+def trio(tmp_path: Path) -> Iterator[list[Server]]:
+    options = ("cluster-enabled yes", "cluster-node-timeout 2000")
+    with Server(tmp_path, *options) as a, Server(tmp_path, *options) as b, Server(tmp_path, *options) as c:
+        servers = [a, b, c]
+        for number, server in enumerate(servers):
+            with server.root() as root:
+                root.execute_command(
+                    "CLUSTER ADDSLOTSRANGE", number * 5461, 16383 if number == 2 else number * 5461 + 5460
+                )
+                if server is not a:
+                    root.execute_command("CLUSTER MEET", "127.0.0.1", a.port)
+        for server in servers:
+            with server.root() as root:
+                eventually(lambda asked=root: asked.cluster("INFO")["cluster_state"] == "ok")
+        yield servers
+
+
+def test_a_cluster_is_served_on_all_its_nodes(trio: list[Server]) -> None:
+    cluster = redis_cluster("127.0.0.1:1", trio[1].address, mode="cluster")
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    client.prepare()
+    assert converge(client, green) == ["Created ACL user tenant-green"]
+    assert [users(server) for server in trio] == [["tenant-green"]] * 3
+    assert green.credential is not None
+    application = RedisCluster(
+        startup_nodes=[ClusterNode("127.0.0.1", trio[0].port)],
+        username=green.credential.username,
+        password=green.credential.password,
+        decode_responses=True,
+    )
+    for number in range(300):
+        application.set(f"tenant:green:{number}", number)
+    assert application.get("tenant:green:7") == "7"
+    with pytest.raises(redis.exceptions.NoPermissionError):
+        application.get("tenant:blue:7")
+    application.close()
+    with trio[0].root() as root:
+        assert root.dbsize() > 50
+        with login(trio[0].port, green) as direct:
+            for wide in ("COUNTKEYSINSLOT 1", "GETKEYSINSLOT 1 10", "INFO", "LINKS", "RESET", "FAILOVER"):
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    direct.execute_command("CLUSTER", *wide.split())
+    trio[2].restart()
+    assert converge(client, green) == [f"Created ACL user tenant-green on {trio[2].address}"]
+    eventually(lambda: not step(client, [intent("green", cluster, Phase.DELETED)])[0]["green"].error)
+    for server in trio:
+        with server.root() as root:
+            assert root.dbsize() == 0
+    client.close()
+
+
+def test_cluster_mode_on_a_single_server_is_said(server: Server) -> None:
+    with pytest.raises(Rejected, match="mode") as refusal:
+        Client(redis_cluster(server.address, mode="cluster"), SECRET).prepare()
+    assert refusal.value.reason == "NotACluster"
+
+
+def test_a_look_of_the_users_rules_survives_what_servers_make_of_them(server: Server) -> None:
+    """However Redis writes the rules down, what it allows is compared: here, each single command taken away."""
+    cluster = redis_cluster(server.address)
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    converge(client, green)
+    with server.root() as root:
+        known = set(root.execute_command("ACL CAT", "slow")) | set(root.execute_command("ACL CAT", "fast"))
+        for name in sorted((ALLOWED & known) - {"auth", "hello"})[::7]:
+            root.execute_command("ACL SETUSER", "tenant-green", f"-{name}")
+            observed = client.observe([green])["green"]
+            assert isinstance(observed, State)
+            (action,) = client.plan(client.desired(green), observed)
+            assert f"gave back commands {name}" in str(action)
+            root.execute_command("ACL SETUSER", "tenant-green", f"+{name}")
+            assert not step(client, [green])[1]["green"]
+        others = [name for name in known - ALLOWED if not name.startswith("command|")]
+        for name in sorted(others)[::5]:
+            root.execute_command("ACL SETUSER", "tenant-green", f"+{name}")
+            (sentence,) = step(client, [green])[1]["green"]
+            assert "took back commands " in sentence
+    client.close()
