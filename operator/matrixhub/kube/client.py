@@ -88,7 +88,12 @@ class KubeApi:
         Raises Conflict when `metadata.uid` in it is not the object's, Rejected (`NotFound`) when there is none.
         """
         path, query = resource.path(name, namespace), {"fieldManager": naming.FIELD_MANAGER}
-        return self._noted(self._request("PATCH", path, query, patch, "application/merge-patch+json"))
+        try:
+            return self._noted(self._request("PATCH", path, query, patch, "application/merge-patch+json"))
+        except Rejected as error:
+            if "metadata.uid: Invalid value" in error.message:
+                raise Conflict(error.message, "another writer") from None
+            raise
 
     def delete(self, resource: Resource, name: str, namespace: str | None = None, uid: str = "") -> None:
         """The object is gone or on its way out; with a `uid`, only the one of that uid (Conflict otherwise)."""

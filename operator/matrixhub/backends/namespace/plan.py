@@ -14,8 +14,9 @@ IMMUTABLE: dict[str, tuple[str, ...]] = {
     "ClusterRoleBinding": ("roleRef",),
     "Secret": ("type", "immutable"),
     "ResourceQuota": ("spec.scopes", "spec.scopeSelector"),
+    "ClusterRole": ("aggregationRule",),
 }
-"""Fields that the API server refuses to change: an object that differs there is removed and made again."""
+"""Fields that nobody may change, or (the last) only a cluster-admin: what differs there is removed and made again."""
 
 PATIENCE = 1.0
 """Seconds between two looks at a Namespace that is going away."""

@@ -1,0 +1,218 @@
+"""What the namespace backend's tests share: the operator's client, and the administrator who looks and meddles."""
+
+import base64
+import contextlib
+import json
+import secrets
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tests import support
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Applied, Intent, Owner, Phase
+from matrixhub.backends.namespace.client import Client
+from matrixhub.backends.namespace.plan import Step
+from matrixhub.backends.namespace.state import State
+from matrixhub.errors import BackendError, Transient
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import BY_KIND, NAMESPACE, Manifest
+
+PASSWORD = "a-password-of-more-than-32-characters"
+POSTGRES = {"type": "postgresql", "host": "10.0.0.1", "username": "tenant_x", "password": PASSWORD}
+REDIS = {"type": "redis", "host": "10.0.0.2", "username": "tenant-x", "password": PASSWORD}
+OWNERS = [
+    {"kind": "User", "name": "ns-head", "role": "admin"},
+    {"kind": "User", "name": "ns-teacher", "role": "view"},
+]
+INSIDE = {
+    "NetworkPolicy": "matrixhub",
+    "LimitRange": "matrixhub",
+    "ResourceQuota": "matrixhub",
+    "RoleBinding": "matrixhub-admin",
+    "Secret": "postgres",
+}
+HUB = "hub-of-the-tests"
+
+
+class World:
+    """The operator's client, and the cluster's administrator who looks and meddles."""
+
+    def __init__(self, stand: Mapping[str, str], folder: Path) -> None:
+        self.folder = folder
+        self.operator = KubeApi(stand["MATRIXHUB_OPERATOR_KUBECONFIG"])
+        self.admin = KubeApi(stand["KUBECONFIG"])
+        self.kubeconfig = stand["KUBECONFIG"]
+        self.address = yaml.safe_load(Path(self.kubeconfig).read_text(encoding="utf-8"))["clusters"][0]["cluster"][
+            "server"
+        ]
+        self.cluster: RealtimeCluster = support.cluster(stand)
+        self.client = Client(self.operator)
+        self.used: set[str] = set()
+
+    def intent(self, tenant: str, phase: Phase = Phase.ACTIVE, *, owner: Owner | None = None, **spec: Any) -> Intent:
+        """A wish with two owners, a quota and two Secrets."""
+        self.used.add(tenant)
+        spec = {"owners": OWNERS, "compute": {"requests.cpu": "4", "pods": 5}} | spec
+        wish = support.intent(tenant, self.cluster, phase, owner=owner or Owner(HUB, f"uid-{tenant}"), **spec)
+        held = {"postgres": POSTGRES, "redis": REDIS} if wish.credential else {}
+        return replace(wish, credential=None, secrets=held)
+
+    def plans(self, *wishes: Intent) -> dict[str, tuple[Step, ...]]:
+        """What is to be done for each, from what is there now."""
+        seen = self.client.observe(wishes)
+        plans = {}
+        for wish in wishes:
+            state = seen[wish.tenant.id]
+            assert not isinstance(state, BackendError)
+            plans[wish.tenant.id] = self.client.plan(self.client.desired(wish), state)
+        return plans
+
+    def round(self, *wishes: Intent) -> Mapping[str, Applied]:
+        """One round, as the engine makes it."""
+        return self.client.apply({tenant: plan for tenant, plan in self.plans(*wishes).items() if plan})
+
+    def settle(self, *wishes: Intent) -> None:
+        """Rounds until nothing is to be done, as the engine would; other errors than Transient are raised."""
+        deadline = time.monotonic() + 40
+        while True:
+            try:
+                applied = self.round(*wishes)
+                errors: list[BackendError] = [each.error for each in applied.values() if each.error]
+            except Transient as passing:
+                applied, errors = {"": Applied(passing)}, [passing]
+            if not applied:
+                return
+            for error in errors:
+                if not isinstance(error, Transient):
+                    raise error
+            assert time.monotonic() < deadline, errors
+            time.sleep(0.1 if errors else 0)
+
+    def get(self, kind: str, name: str, tenant: str = "") -> Manifest | None:
+        """What the administrator sees."""
+        return self.admin.get(BY_KIND[kind], name, naming.namespace(tenant) if tenant else None)
+
+    def have(self, kind: str, name: str, tenant: str = "") -> Manifest:
+        """What the administrator sees, and must."""
+        manifest = self.get(kind, name, tenant)
+        assert manifest is not None, f"{kind} {name} is missing"
+        return manifest
+
+    def meddle(self, kind: str, name: str, tenant: str, patch: Manifest) -> None:
+        """The administrator changes an object by hand (JSON merge patch)."""
+        self.admin.patch(BY_KIND[kind], name, naming.namespace(tenant) if tenant else None, patch)
+
+    def make(self, kind: str, name: str, tenant: str = "", **body: Any) -> None:
+        """The administrator makes an object."""
+        place = {"namespace": naming.namespace(tenant)} if tenant else {}
+        metadata = {"name": name} | place | body.pop("metadata", {})
+        self.admin.create({"apiVersion": BY_KIND[kind].api_version, "kind": kind, "metadata": metadata} | body)
+
+    def may(self, user: str, verb: str, what: str, *more: str) -> bool:
+        """Whether the API server lets the user do it."""
+        words = ["kubectl", f"--kubeconfig={self.kubeconfig}", "auth", "can-i", verb, what, f"--as={user}", *more]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() == "yes"
+
+    def taken(self, name: str) -> str:
+        """A tenant's id, new in each run, whose namespace somebody has just made with kubectl."""
+        tenant = f"{name}-{secrets.token_hex(3)}"
+        words = ["kubectl", f"--kubeconfig={self.kubeconfig}", "create", "namespace", naming.namespace(tenant)]
+        subprocess.run(words, check=True, capture_output=True)
+        return tenant
+
+    def powerless(self) -> KubeApi:
+        """The API as somebody without any right."""
+        words = ["kubectl", f"--kubeconfig={self.kubeconfig}", "create", "token", "default", "--namespace=kube-public"]
+        token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        return KubeApi(self.reached_by({"user": {"token": token}}))
+
+    def reached_by(self, changed: Mapping[str, Mapping[str, str]]) -> str:
+        """A kubeconfig like the administrator's, but for its `cluster` or `user`."""
+        config = yaml.safe_load(Path(self.kubeconfig).read_text(encoding="utf-8"))
+        config["clusters"][0]["cluster"] |= changed.get("cluster", {})
+        config["users"][0]["user"] = changed.get("user", config["users"][0]["user"])
+        file = self.folder / f"kubeconfig-{len(list(self.folder.iterdir()))}"
+        file.write_text(json.dumps(config), encoding="utf-8")
+        return str(file)
+
+    def close(self) -> None:
+        """Nothing is left of the tests; the namespaces are on their way out."""
+        for tenant in self.used:
+            self.admin.delete(NAMESPACE, naming.namespace(tenant))
+            for kind in ("ClusterRole", "ClusterRoleBinding"):
+                self.admin.delete(BY_KIND[kind], naming.cluster_role(tenant))
+        self.client.close()
+
+
+def decoded(secret: Manifest) -> dict[str, str]:
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def empty(wish: Intent) -> State:
+    """What is observed where there is nothing."""
+    return State(wish.tenant.id, wish.owner)
+
+
+def eventually(look: Callable[[], object], within: float = 10) -> None:
+    """The look succeeds in time: controllers count quotas and make service accounts when they come to it."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            look()
+        except (AssertionError, BackendError):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
+
+
+class Wire:
+    """A TCP proxy before the API server that can be cut."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.target = (host, port)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.open: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self.server.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self.target)
+            self.open += [near, far]
+            for pair in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=pair, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+        except OSError:
+            return
+
+    def cut(self) -> None:
+        """Nobody is let in, and who was in is out."""
+        for each in (self.server, *self.open):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        self.open = []
+
+    def mend(self) -> None:
+        """All is as before the cut."""
+        self.server = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self._serve, daemon=True).start()
