@@ -1,5 +1,6 @@
 """Servers that stop, restart, replicate, cluster and keep ACL files: private ones, for others share the stand's."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.backends.redis_server import (
     Server,
     converge,
     eventually,
+    free_port,
     login,
     redis_cluster,
     step,
@@ -130,10 +132,44 @@ def test_a_missing_right_is_said_when_it_is_met(server: Server) -> None:
     client = Client(cluster, SECRET)
     with server.root() as root:
         root.execute_command(f"ACL SETUSER {ADMIN} -acl|setuser")
-    with pytest.raises(Rejected, match=r"redis\.acl") as refusal:
+    with pytest.raises(Rejected) as refusal:
         step(client, [intent("green", cluster)])
     assert refusal.value.reason == "PermissionDenied"
+    assert refusal.value.message.endswith(f"ACL SETUSER {ADMIN} +acl|setuser")
     client.close()
+
+
+def test_keys_that_the_operator_may_not_remove_are_said(server: Server) -> None:
+    cluster = redis_cluster(server.address)
+    client = Client(cluster, SECRET)
+    with server.root() as root:
+        root.execute_command(f"ACL SETUSER {ADMIN} resetkeys")
+        root.set("tenant:green:a", 1)
+    for attempt in (client.prepare, lambda: step(client, [intent("green", cluster, Phase.DELETED)])):
+        with pytest.raises(Rejected) as refusal:
+            attempt()
+        assert refusal.value.message.endswith(f"ACL SETUSER {ADMIN} ~tenant:*")
+    client.close()
+
+
+def test_tls_is_verified_by_the_authority_of_the_secret(tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    words = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {cert} -days 1 -subj /CN=redis"
+    subprocess.run([*words.split(), "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    port = free_port()
+    options = (f"tls-port {port}", f"tls-cert-file {cert}", f"tls-key-file {key}", "tls-auth-clients no")
+    with Server(tmp_path, *options, f"tls-ca-cert-file {cert}"):
+        cluster = redis_cluster(f"127.0.0.1:{port}", tls={"enabled": True})
+        client = Client(cluster, SECRET | {"ca.crt": cert.read_text()})
+        green = replace(intent("green", cluster), ca=cert.read_text())
+        converge(client, green)
+        told = client.binding(green)
+        with redis.Redis.from_url(told["uri"], ssl_ca_data=told["ca.crt"]) as application:
+            assert application.set("tenant:green:a", "1")
+        with pytest.raises(Rejected, match="caSecretRef") as refusal:
+            Client(cluster, SECRET).prepare()
+        assert refusal.value.reason == "CertificateRefused"
+        client.close()
 
 
 def test_what_was_shut_stays_shut_when_the_server_reads_its_acl_file(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Redis of one RealtimeCluster: every node of it is observed and written, batched across tenants."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -26,6 +27,7 @@ READS_PER_CALL = 20
 WRITES_PER_CALL = 100
 SWEEP_SECONDS = 1.0
 """How long one call removes keys before other tenants have their turn."""
+KEYS_TO_REMOVE = "~tenant:*"
 SAVE_IS_CHEAP = 0.05
 """Seconds within which an ACL file may be written after every change."""
 PURGES_REMEMBERED = 10_000
@@ -47,18 +49,20 @@ class Client:
     def prepare(self) -> Survey:
         """Every node that answers is Redis 7 or later and lets the operator do its work."""
         reach = self._connected().reach()
-        findings = [
+        findings: list[Finding] = []
+        for name, node, facts in reach.each():
+            try:
+                findings += self._check(node, facts)
+                if name in self._unsaved:
+                    self._save(node)
+            except Unreachable as error:
+                self._connected().lost(reach, name, error)
+            if name in self._unsavable:
+                findings.append(Finding("AclFileNotSaved", self._unsavable[name]))
+        findings += [
             Finding("NodeUnreachable", f"{error.message}; tenants are served by the other nodes until it does")
             for error in reach.silent.values()
         ]
-        for name, node, facts in reach.each():
-            if int(facts.version.split(".")[0]) < 7:  # noqa: PLR2004  selectors, which hold our mark, came with 7
-                raise Rejected("UnsupportedVersion", f"redis at {name} is {facts.version}: 7.0 or later is needed")
-            findings += self._check(node, facts)
-            if name in self._unsaved:
-                self._save(node)
-            if name in self._unsavable:
-                findings.append(Finding("AclFileNotSaved", self._unsavable[name]))
         versions = sorted({facts.version for _, _, facts in reach.each()})
         return Survey(", ".join(versions), findings=tuple(findings))
 
@@ -130,13 +134,17 @@ class Client:
 
     def _check(self, node: Node, facts: Facts) -> list[Finding]:
         """The operator's own rights suffice; what everybody's rights undo is found."""
+        if int(facts.version.split(".")[0]) < 7:  # noqa: PLR2004  selectors, which hold our mark, came with 7
+            raise Rejected("UnsupportedVersion", f"redis at {node.name} is {facts.version}: 7.0 or later is needed")
         vocabulary = node.vocabulary(facts.run_id)
         me = node.ask("ACL", "WHOAMI")
         replies = node.call([("ACL", "GETUSER", me), ("ACL", "GETUSER", "default")])
         mine, everybody = (node.checked(reply) for reply in replies)
         missing = (ADMIN & vocabulary.evaluate(["+@all"])) - vocabulary.evaluate(fields(mine)["commands"].split())
-        if missing:
-            rules = " ".join(f"+{name}" for name in sorted(missing))
+        rules = " ".join(f"+{name}" for name in sorted(missing))
+        if not {"~*", KEYS_TO_REMOVE} & set(fields(mine)["keys"].split()):
+            rules = f"{KEYS_TO_REMOVE} {rules}".strip()
+        if rules:
             raise Rejected("PermissionDenied", f"redis user {me} at {node.name} lacks rights: ACL SETUSER {me} {rules}")
         flags = fields(everybody)["flags"] if everybody else ()
         if "on" in flags and "nopass" in flags:
@@ -238,7 +246,8 @@ class Client:
     def _save_what_was_shut(self, node: Node) -> None:
         """Soon: or a restart would open from the ACL file what was shut. The rest has time until `prepare`."""
         if self._unsaved.get(node.name) and time.monotonic() >= self._save_after.get(node.name, 0.0):
-            self._save(node)
+            with contextlib.suppress(Unreachable):  # it stays unsaved, and is tried again at the next pulse
+                self._save(node)
 
     def _save(self, node: Node) -> None:
         """The ACLs are in the server's ACL file if it has one; what went wrong is kept for `prepare` to report.

@@ -1,6 +1,7 @@
 """Talking to single nodes of Redis: connections, round trips, and the one place where driver errors become ours."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,13 +140,18 @@ class Node:
                 "put the right `username` and `password` there",
             ) from error
         except redis.exceptions.NoPermissionError as error:
-            user = self._login.username
+            user, command = self._login.username, re.search(r"'([\w|-]+)' command", str(error))
             raise Rejected(
                 "PermissionDenied",
-                f"redis at {self.name} does not let user {user} do its work ({error}): grant it the rules "
-                f"in manifests/admin-rights/redis.acl with ACL SETUSER {user} ...",
+                f"redis at {self.name}: {error}; ACL SETUSER {user} {f'+{command[1]}' if command else '~tenant:*'}",
             ) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Rejected(
+                    "CertificateRefused",
+                    f"redis at {self.name} shows a certificate that cannot be verified ({error}): "
+                    "put the authority that signed it into the Secret of spec.redis.tls.caSecretRef, as `ca.crt`",
+                ) from error
             raise Unreachable(f"redis at {self.name} does not answer: {error}") from error
         except (redis.ReadOnlyError, redis.exceptions.MasterDownError, redis.exceptions.ClusterDownError,
                 redis.exceptions.TryAgainError) as error:  # fmt: skip

@@ -4,7 +4,7 @@ ACLs are not replicated, so each server counts.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from matrixhub.api.realtimecluster import RedisBackend
@@ -54,6 +54,7 @@ class Topology:
         self._login = login
         self._nodes: dict[tuple[str, int, bool], Node] = {}
         self._deaf_until: dict[str, float] = {}
+        self._informant: Member | None = None
 
     def reach(self) -> Reach:
         """Who answers, in one round trip to each. Raises Unreachable when nobody does."""
@@ -66,18 +67,21 @@ class Topology:
             try:
                 reach.nodes[name] = (node, node.facts())
             except Unreachable as error:
-                self.lost(reach, name, error)
+                self._silent(reach, name, error)
         if not reach.nodes:
             raise next(iter(reach.silent.values()))
         return reach
 
     def lost(self, reach: Reach, name: str, error: Unreachable) -> None:
-        """The server counts as silent, in this call and for some seconds; raises the error if it was the only one."""
+        """The server counts as silent from here on; raises the error if no other is left."""
         reach.nodes.pop(name, None)
+        self._silent(reach, name, error)
+        if not reach.nodes:
+            raise error
+
+    def _silent(self, reach: Reach, name: str, error: Unreachable) -> None:
         reach.silent[name] = error
         self._deaf_until[name] = time.monotonic() + SILENCE_REMEMBERED
-        if len(reach.members) == 1:
-            raise error
 
     def members(self) -> tuple[Member, ...]:
         """All servers, silent ones included. Raises Unreachable when nobody can say which they are."""
@@ -106,14 +110,19 @@ class Topology:
     def _seeds(self, default_port: int) -> tuple[Member, ...]:
         return tuple(Member(*address(text, default_port)) for text in self._spec.nodes)
 
-    @staticmethod
-    def _first(seeds: Iterable[Member], ask: Callable[[Member], tuple[Member, ...]], what: str) -> tuple[Member, ...]:
+    def _first(
+        self, seeds: Sequence[Member], ask: Callable[[Member], tuple[Member, ...]], what: str
+    ) -> tuple[Member, ...]:
+        """What the first one to answer says; who answered last time is asked first."""
         silent = []
-        for seed in seeds:
+        for seed in sorted(seeds, key=lambda member: member != self._informant):
             try:
-                return ask(seed)
+                found = ask(seed)
             except Unreachable as error:
                 silent.append(error.message)
+            else:
+                self._informant = seed
+                return found
         raise Unreachable(f"no redis {what} answers: {'; '.join(silent)}")
 
     def _ask_cluster(self, seed: Member) -> tuple[Member, ...]:
