@@ -169,15 +169,15 @@ def _partition(region: str) -> str:
 
 
 def binding(intent: Intent) -> Mapping[str, str]:
-    """What the tenant's Secret holds for its object store.
-
-    Without `username`, `password`, `accessKey` and `secretKey` while there is no credential.
-    """
+    """What the tenant's Secret holds for its object store; empty without a credential."""
+    if intent.credential is None:
+        return {}
     store, tenant = backend(intent), intent.tenant.id
     endpoint = store.endpoint or _aws_endpoint(store.region)
     url = urlsplit(endpoint)
     bucket, prefix = naming.bucket(store.bucket_prefix, tenant), naming.object_prefix(tenant)
-    told = {
+    name, secret = intent.credential.username, intent.credential.password
+    return {
         "type": "s3",
         "provider": store.provider,
         "endpoint": endpoint,
@@ -187,13 +187,12 @@ def binding(intent: Intent) -> Mapping[str, str]:
         "bucket": bucket,
         "prefix": prefix,
         "uri": f"s3://{bucket}/{prefix}",
+        "username": name,
+        "password": secret,
+        "accessKey": name,
+        "secretKey": secret,
+        **({"ca.crt": intent.ca} if intent.ca else {}),
     }
-    if intent.credential is not None:
-        name, secret = intent.credential.username, intent.credential.password
-        told |= {"username": name, "password": secret, "accessKey": name, "secretKey": secret}
-    if intent.ca:
-        told["ca.crt"] = intent.ca
-    return told
 
 
 def _aws_endpoint(region: str) -> str:
