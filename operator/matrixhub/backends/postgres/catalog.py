@@ -64,13 +64,14 @@ SELECT
      WHERE m.rolname = '{GROUP}' OR (m.rolname = '{POOL}' AND r.rolname NOT LIKE '{_ROLES_LIKE}')) AS widened,
     (SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = '{SCHEMA}') AS schema_owner,
     (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = '{SCHEMA}') AS schema_ours,
-    to_regclass('{SCHEMA}.tenant') IS NOT NULL AS registry,
+    EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+            WHERE n.nspname = '{SCHEMA}' AND c.relname = 'tenant') AS registry,
     coalesce(has_database_privilege(to_regrole('{GROUP}'), current_database(), 'CONNECT'), false) AS connect,
     (SELECT coalesce(jsonb_agg(jsonb_build_object(
          'name', p.proname || '(' || pg_get_function_arguments(p.oid) || ')', 'volatility', p.provolatile,
          'definer', p.prosecdef OR p.proconfig IS NOT NULL, 'body', p.prosrc,
          'executable', has_function_privilege(to_regrole('{GROUP}'), p.oid, 'EXECUTE'))), '[]')
-     FROM pg_proc p WHERE p.pronamespace = to_regnamespace('{SCHEMA}')) AS functions
+     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = '{SCHEMA}') AS functions
 FROM pg_roles me WHERE me.rolname = current_user
 """
 
@@ -85,7 +86,8 @@ FROM pg_namespace n WHERE n.nspname = ANY(%(schemas)s) OR n.nspname = '{SCHEMA}'
 
 REGISTRY = f"""
 WITH grantees AS ({_GRANTEES})
-SELECT ({_GRANTS}) AS grants FROM pg_class c WHERE c.oid = to_regclass('{SCHEMA}.tenant')
+SELECT ({_GRANTS}) AS grants FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = '{SCHEMA}' AND c.relname = 'tenant'
 """
 
 TABLES = f"""

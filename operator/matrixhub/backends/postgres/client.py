@@ -37,15 +37,13 @@ class Client:
         ids = [intent.tenant.id for intent in intents]
         names = [naming.postgres_role(tenant) for tenant in ids]
         questions = {"tenants": catalog.TENANTS, "roles": catalog.ROLES, "parents": catalog.PARTITIONED}
-        try:
-            with self._session.open() as connection, self._session.deadline(connection):
+        with self._session.open() as connection, self._session.deadline(connection):
+            try:
                 rows = ask(connection, questions, self._scope | {"ids": ids, "roles": names})
-                places = catalog.Places(rows["parents"], ids)
-                self._find_partitions(connection, places)
-        except errors.UndefinedTable as error:
-            raise Transient(
-                "NotPrepared", f"schema {SCHEMA} of {self._server.database} is not there yet, or was dropped"
-            ) from error
+            except errors.UndefinedTable as error:
+                raise Transient("NotPrepared", f"schema {SCHEMA} is not there yet, or was dropped") from error
+            places = catalog.Places(rows["parents"], ids)
+            self._find_partitions(connection, places)
         registered = {row["id"]: row for row in rows["tenants"]}
         roles = {row["name"]: row for row in rows["roles"]}
         return {
@@ -102,7 +100,7 @@ class Client:
         for group in transactions(actions):
             match group:
                 case (DeleteData() as action,):
-                    with self._session.deadline(connection, 2 * data.BUDGET_SECONDS):
+                    with self._session.deadline(connection, data.BUDGET_SECONDS + 2 * REQUEST_SECONDS):
                         data.erase(connection, action, self._scope, until)
                 case (AddPartition() as action,):
                     with self._session.deadline(connection, 2 * REQUEST_SECONDS):

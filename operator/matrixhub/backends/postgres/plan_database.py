@@ -190,10 +190,12 @@ def plan_database(desired: Database, observed: Database) -> tuple[Action, ...]:
     found = {table.name: table for table in observed.tables}
     for want in sorted(desired.tables, key=lambda table: table.name):
         steps += _table(want, found[want.name])
-    for piece in sorted(observed.pieces, key=lambda piece: piece.name):
-        if not (piece.secured and piece.forced):
+    pieces = {piece.name: piece for piece in observed.pieces}
+    for wanted in sorted(desired.pieces, key=lambda piece: piece.name):
+        piece = pieces[wanted.name]
+        if (wanted.secured, wanted.forced) != (piece.secured, piece.forced):
             steps.append(Secure(piece.name))
-        steps += _withdraw(piece.name, piece.grants)
+        steps += _withdraw(piece.name, piece.grants - wanted.grants)
     return tuple(steps)
 
 

@@ -53,7 +53,10 @@ class Session:
             if lost(error) or connection.closed or connection.broken:
                 self.close_connection()
                 raise self._unreachable(error) from error
-            raise
+            ours = translate(error, f"database {self.server.database}")
+            if ours is None:
+                raise
+            raise ours from error
 
     @contextlib.contextmanager
     def deadline(self, connection: Connection, seconds: float = REQUEST_SECONDS) -> Iterator[None]:

@@ -1,0 +1,446 @@
+"""The laws of the Postgres backend's plans: nothing to do when nothing differs, convergence, and hands off what is not ours."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrixhub.backends.contract import Mark, Owner, Phase
+from matrixhub.backends.postgres import desired as wishes
+from matrixhub.backends.postgres import plan as steps
+from matrixhub.backends.postgres import plan_database as base
+from matrixhub.backends.postgres.desired import fingerprint
+from matrixhub.backends.postgres.plan import Action, plan, transactions
+from matrixhub.backends.postgres.plan_database import plan_database
+from matrixhub.backends.postgres.state import (
+    GROUP,
+    POOL,
+    SCHEMA,
+    Database,
+    Grant,
+    Name,
+    Partition,
+    Piece,
+    Policy,
+    Role,
+    Share,
+    Table,
+)
+from matrixhub.errors import Conflict, Rejected
+from tests.support import cluster, intent
+
+STAND = {"PGHOST": "db", "PGPORT": "5432", "PGDATABASE": "hub", "REDIS_HOST": "redis", "REDIS_PORT": "6379"}
+ON = cluster(STAND | {"KAFKA_BOOTSTRAP": "kafka:9092", "S3_ENDPOINT": "http://s3"})
+TENANT, ROLE = "greenwood", "tenant_greenwood"
+OWNER = Owner("hub", "uid-greenwood")
+PREDECESSOR = Owner("hub", "uid-before")
+STRANGER = Owner("other-hub", "uid-x")
+TABLES = tuple(Name("public", name) for name in ("audit", "events"))
+
+OURS = st.sampled_from([OWNER, PREDECESSOR])
+passwords = st.sampled_from(["a-password-of-32-characters-0000", "another-password-of-32-characters"])
+phases = st.sampled_from(Phase)
+partitions = st.sampled_from(TABLES).map(lambda table: Partition(table, wishes.partition_name(table, TENANT)))
+
+
+@st.composite
+def wanted(draw: st.DrawFn, phase: Phase | None = None) -> Share:
+    spec = {
+        "postgres": {
+            "connectionLimit": draw(st.integers(1, 50)),
+            "statementTimeout": draw(st.sampled_from(["5s", "1m"])),
+        }
+    }
+    made = intent(TENANT, ON, phase or draw(phases), password=draw(passwords), owner=OWNER, **spec)
+    return wishes.share(made)
+
+
+@st.composite
+def roles(draw: st.DrawFn, *, superuser: bool = False) -> Role:
+    login = draw(st.booleans())
+    powers = draw(st.frozensets(st.sampled_from(["BYPASSRLS", "REPLICATION", "CREATEROLE", "CREATEDB"])))
+    settings = st.tuples(
+        st.sampled_from(["", "hub", "other"]),
+        st.sampled_from(["statement_timeout=0", "role=x", "statement_timeout=5000ms"]),
+    )
+    return Role(
+        login=login,
+        inherit=draw(st.booleans()),
+        connection_limit=draw(st.integers(-1, 50)),
+        valid_until=draw(st.sampled_from(["", "2020-01-01 00:00:00+00"])),
+        powers=powers | {"SUPERUSER"} if superuser else powers,
+        memberships=draw(st.frozensets(st.sampled_from([GROUP, POOL, "pg_read_all_data", "tenant_riverside"]))),
+        pooled=draw(st.booleans()),
+        settings=draw(st.frozensets(settings)),
+        fingerprint=draw(passwords.map(fingerprint) | st.just("")),
+        sessions=not login and draw(st.booleans()),
+    )
+
+
+@st.composite
+def found(draw: st.DrawFn, owners: st.SearchStrategy[Owner] = OURS, *, marked: bool = True) -> Share:
+    """A share as it may be found: with a mark of one of `owners`, or with none and so without a role."""
+    mark = draw(st.builds(Mark, owners, st.booleans())) if marked else None
+    held = draw(st.frozensets(partitions))
+    lacking = frozenset(
+        Partition(table, wishes.partition_name(table, TENANT))
+        for table in TABLES
+        if table not in {p.table for p in held}
+    )
+    return Share(TENANT, ROLE, OWNER, mark, draw(st.none() | roles()) if marked else None, held, lacking)
+
+
+def apply_to(share: Share, actions: tuple[Action, ...]) -> Share:
+    """What the actions leave behind; each is refused where Postgres would refuse it."""
+    for action in actions:
+        share = _apply(share, action)
+    return share
+
+
+def _apply(share: Share, action: Action) -> Share:  # noqa: PLR0911, PLR0912, C901 - one line per kind of action
+    role = share.role
+    match action:
+        case steps.Claim():
+            return replace(share, mark=Mark(action.owner))
+        case steps.CreateRole():
+            assert role is None
+            assert share.mark is not None
+            made = Role(
+                login=action.login,
+                connection_limit=action.connection_limit,
+                memberships=frozenset({GROUP}) if action.member else frozenset(),
+                pooled=action.pooled,
+                fingerprint=fingerprint(action.password) if action.password else "",
+            )
+            return replace(share, role=made)
+        case steps.DropRole():
+            assert role is not None
+            return replace(share, role=None)
+        case steps.EndSessions():
+            return replace(share, role=replace(role, sessions=False))
+        case steps.AddPartition():
+            assert share.lacking is not None
+            assert share.partitions is not None
+            return replace(
+                share, lacking=share.lacking - {action.partition}, partitions=share.partitions | {action.partition}
+            )
+        case steps.DeleteData():
+            assert role is not None
+            assert GROUP in role.memberships, "without the group the role may delete nothing"
+            assert action.partitions == share.partitions
+            return replace(share, partitions=frozenset())
+        case steps.Retain():
+            return replace(share, mark=Mark(action.owner, retained=True))
+        case steps.Forget():
+            return replace(share, mark=None)
+    assert role is not None
+    return replace(share, role=_alter(role, action))
+
+
+def _alter(role: Role, action: Action) -> Role:  # noqa: PLR0911 - one line per kind of action
+    match action:
+        case steps.AlterRole(options=options):
+            assert "REPLICATION" not in role.powers, "only a superuser may alter such a role"
+            for option in options:
+                match option.split():
+                    case ["LOGIN" | "NOLOGIN"]:
+                        # A session may be open when the door is shut; the plan must end it.
+                        role = replace(role, login=option == "LOGIN", sessions=option == "NOLOGIN")
+                    case ["INHERIT"]:
+                        role = replace(role, inherit=True)
+                    case ["CONNECTION", "LIMIT", number]:
+                        role = replace(role, connection_limit=int(number))
+                    case ["VALID", "UNTIL", "'infinity'"]:
+                        role = replace(role, valid_until="")
+                    case ["NOCREATEDB" | "NOCREATEROLE"]:
+                        role = replace(role, powers=role.powers - {option.removeprefix("NO")})
+                    case _:
+                        raise AssertionError(option)
+            return role
+        case steps.SetPassword(password=password):
+            assert "REPLICATION" not in role.powers
+            return replace(role, fingerprint=fingerprint(password))
+        case steps.Join(member, other) if other == ROLE and member == POOL:
+            assert POOL not in role.memberships, "roles may not be members of each other"
+            return replace(role, pooled=True)
+        case steps.Leave(member, other) if other == ROLE and member == POOL:
+            return replace(role, pooled=False)
+        case steps.Join(member, other):
+            assert member == ROLE
+            return replace(role, memberships=role.memberships | {other})
+        case steps.Leave(member, other):
+            assert member == ROLE
+            return replace(role, memberships=role.memberships - {other})
+        case steps.Configure():
+            kept = frozenset(pair for pair in role.settings if pair[0] not in action.reset)
+            names = {setting.partition("=")[0] for _, setting in action.settings}
+            kept = frozenset(pair for pair in kept if pair[0] or pair[1].partition("=")[0] not in names)
+            return replace(role, settings=kept | frozenset(action.settings))
+        case _:
+            raise AssertionError(action)
+
+
+def settled(share: Share, desired: Share) -> Share:
+    """`share`, with what a desired share leaves open as it is there."""
+    role = share.role
+    if role is not None and desired.role is not None and desired.role.fingerprint is None:
+        role = replace(role, fingerprint=None)
+    return replace(
+        share,
+        role=role,
+        partitions=None if desired.partitions is None else share.partitions,
+        lacking=None if desired.lacking is None else share.lacking,
+    )
+
+
+@given(wanted() | found())
+def test_nothing_is_done_when_nothing_differs(share: Share) -> None:
+    assert plan(share, share) == ()
+
+
+@given(wanted(), found() | found(marked=False))
+def test_a_plan_leads_to_what_is_wanted(desired: Share, observed: Share) -> None:
+    if desired.mark is None or desired.mark.retained:
+        if observed.mark is None:
+            return  # nothing of ours: see below
+    result = apply_to(observed, plan(desired, observed))
+    assert settled(result, desired) == desired
+    assert plan(desired, result) == ()
+
+
+@given(wanted(), found(), st.integers(0, 20))
+def test_a_plan_that_was_cut_short_is_completed_by_the_next(desired: Share, observed: Share, cut: int) -> None:
+    groups = transactions(plan(desired, observed))
+    half = apply_to(observed, tuple(action for group in groups[: cut % (len(groups) + 1)] for action in group))
+    result = apply_to(half, plan(desired, half))
+    assert settled(result, desired) == desired
+
+
+@given(wanted(), found())
+def test_transactions_cut_a_plan_and_lose_nothing(desired: Share, observed: Share) -> None:
+    actions = plan(desired, observed)
+    assert tuple(action for group in transactions(actions) for action in group) == actions
+
+
+@given(st.sampled_from([Phase.ACTIVE, Phase.SUSPENDED]).flatmap(wanted), roles())
+def test_a_role_without_a_mark_is_a_conflict(desired: Share, role: Role) -> None:
+    with pytest.raises(Conflict, match=ROLE):
+        plan(desired, Share(TENANT, ROLE, OWNER, None, role))
+
+
+@given(st.sampled_from([Phase.ACTIVE, Phase.SUSPENDED]).flatmap(wanted), found(st.just(STRANGER)))
+def test_what_another_hub_holds_is_a_conflict_and_what_it_retained_is_adopted(desired: Share, observed: Share) -> None:
+    assert observed.mark is not None
+    if observed.mark.retained:
+        assert settled(apply_to(observed, plan(desired, observed)), desired) == desired
+    else:
+        with pytest.raises(Conflict) as conflict:
+            plan(desired, observed)
+        assert conflict.value.owner == str(STRANGER)
+
+
+@given(st.sampled_from([Phase.RETAINED, Phase.DELETED]).flatmap(wanted), found(st.just(STRANGER)), roles())
+def test_removal_leaves_alone_what_is_not_ours(desired: Share, observed: Share, lookalike: Role) -> None:
+    assert plan(desired, observed) == ()
+    assert plan(desired, replace(observed, mark=None, role=lookalike)) == ()
+
+
+@given(wanted(), found(), roles(superuser=True))
+def test_a_superuser_is_refused_in_every_phase(desired: Share, observed: Share, role: Role) -> None:
+    with pytest.raises(Rejected, match="NOSUPERUSER"):
+        plan(desired, replace(observed, role=role))
+
+
+@given(wanted(), found())
+def test_no_password_is_in_any_text(desired: Share, observed: Share) -> None:
+    text = repr(desired) + "".join(f"{action} {action!r}" for action in plan(desired, observed))
+    assert "characters" not in text
+
+
+def test_a_name_in_the_way_of_a_partition_is_a_conflict() -> None:
+    taken = Partition(TABLES[0], wishes.partition_name(TABLES[0], TENANT), taken="a table of role mallory")
+    desired = wishes.share(intent(TENANT, ON, owner=OWNER))
+    with pytest.raises(Conflict, match="mallory"):
+        plan(desired, Share(TENANT, ROLE, OWNER, lacking=frozenset({taken})))
+
+
+def test_doors_are_shut_before_sessions_end_and_before_data_goes() -> None:
+    open_role = Role(memberships=frozenset({GROUP}), pooled=True, fingerprint="x")
+    observed = Share(TENANT, ROLE, OWNER, Mark(OWNER), open_role)
+    actions = plan(wishes.share(intent(TENANT, ON, Phase.DELETED, owner=OWNER)), observed)
+    kinds = [type(action) for action in actions]
+    assert (
+        kinds.index(steps.AlterRole)
+        < kinds.index(steps.EndSessions)
+        < kinds.index(steps.DeleteData)
+        < kinds.index(steps.DropRole)
+    )
+    assert kinds[-1] is steps.Forget
+
+
+# The database
+
+names = st.sampled_from([Name("public", "students"), Name("public", "courses"), Name("school", "students")])
+grants = st.frozensets(
+    st.builds(
+        Grant, st.sampled_from(["PUBLIC", GROUP, ROLE]), st.sampled_from(["SELECT", "UPDATE", "TRUNCATE", "REFERENCES"])
+    )
+)
+right_policies = st.sampled_from(sorted(wishes.policies("tenant_id")))
+wrong_policies = right_policies.map(lambda policy: replace(policy, using="true", roles=("PUBLIC",)))
+
+
+def some_policies(policies: list[Policy]) -> frozenset[Policy]:
+    return frozenset({policy.name: policy for policy in policies}.values())
+
+
+tables = st.builds(
+    Table,
+    name=names,
+    column=st.just("tenant_id"),
+    partitioned=st.booleans(),
+    secured=st.booleans(),
+    forced=st.booleans(),
+    policies=st.lists(right_policies | wrong_policies).map(some_policies),
+    default=st.sampled_from(["", "'x'::text", wishes.DEFAULT]),
+    indexed=st.booleans(),
+    grants=grants,
+    sequences=st.frozensets(st.tuples(st.just(Name("public", "students_id_seq")), st.booleans()), max_size=1),
+    obstacle=st.sampled_from(["", "", "belongs to role x"]),
+)
+pieces = st.builds(
+    Piece, names.map(lambda name: Name(name.schema, name.relation + "_p")), st.booleans(), st.booleans(), grants
+)
+wrong_functions = st.sampled_from(sorted(wishes.FUNCTIONS)).map(lambda function: replace(function, body="SELECT 'x'"))
+
+
+@st.composite
+def databases(draw: st.DrawFn) -> Database:
+    found_tables = draw(st.lists(tables, unique_by=lambda table: table.name))
+    found_pieces = draw(st.lists(pieces, unique_by=lambda piece: piece.name))
+    functions = {f.name: f for f in draw(st.lists(st.sampled_from(sorted(wishes.FUNCTIONS)) | wrong_functions))}
+    return Database(
+        tenant_column="tenant_id",
+        schemas=frozenset({"public"}),
+        roles=draw(st.frozensets(st.sampled_from([GROUP, POOL]))),
+        widened=draw(st.frozensets(st.tuples(st.sampled_from([GROUP, POOL]), st.just("pg_read_all_data")))),
+        schema=draw(st.booleans()),
+        registry=draw(st.booleans()),
+        functions=frozenset(functions.values()),
+        connect=draw(st.booleans()),
+        usage=draw(st.frozensets(st.sampled_from(["public", SCHEMA]))),
+        creators=draw(st.frozensets(st.tuples(st.just("public"), st.sampled_from(["PUBLIC", GROUP])))),
+        exposed=draw(grants),
+        tables=frozenset(found_tables),
+        pieces=frozenset(found_pieces),
+    )
+
+
+def mended(database: Database, actions: tuple[base.Action, ...]) -> Database:
+    for action in actions:
+        match action:
+            case base.CreateGroup(role):
+                database = replace(database, roles=database.roles | {role})
+            case base.Narrow(role, other):
+                database = replace(database, widened=database.widened - {(role, other)})
+            case base.CreateSchema():
+                database = replace(database, schema=True)
+            case base.CreateRegistry():
+                assert database.schema
+                database = replace(database, registry=True)
+            case base.HideRegistry(grantee):
+                exposed = frozenset(grant for grant in database.exposed if grant.grantee != grantee)
+                database = replace(database, exposed=exposed)
+            case base.SetFunction(function):
+                others = frozenset(other for other in database.functions if other.name != function.name)
+                database = replace(database, functions=others | {function})
+            case base.PermitConnect():
+                assert GROUP in database.roles
+                database = replace(database, connect=True)
+            case base.PermitUsage(schema):
+                assert GROUP in database.roles
+                database = replace(database, usage=database.usage | {schema})
+            case base.ForbidCreate(schema, grantee):
+                database = replace(database, creators=database.creators - {(schema, grantee)})
+            case _:
+                database = replace(
+                    database,
+                    tables=frozenset(_mended(table, action) for table in database.tables),
+                    pieces=frozenset(_closed(piece, action) for piece in database.pieces),
+                )
+    return database
+
+
+def _mended(table: Table, action: base.TableAction) -> Table:
+    if action.table != table.name:
+        return table
+    assert not table.obstacle, "what we may not manage is not touched"
+    match action:
+        case base.Secure():
+            return replace(table, secured=True, forced=True)
+        case base.SetPolicy(_, policy):
+            others = frozenset(other for other in table.policies if other.name != policy.name)
+            return replace(table, policies=others | {policy})
+        case base.SetDefault(_, expression):
+            return replace(table, default=expression)
+        case base.Withdraw(_, grantee, privileges):
+            return replace(table, grants=table.grants - {Grant(grantee, privilege) for privilege in privileges})
+        case base.Permit(_, grantee, privileges):
+            assert table.secured
+            assert table.policies >= wishes.policies(table.column), "no door before its wall"
+            return replace(table, grants=table.grants | {Grant(grantee, privilege) for privilege in privileges})
+        case base.PermitSequence(_, sequence):
+            return replace(table, sequences=(table.sequences - {(sequence, False)}) | {(sequence, True)})
+        case base.AddIndex():
+            assert not table.partitioned, "it would block the writers of every partition"
+            return replace(table, indexed=True)
+
+
+def _closed(piece: Piece, action: base.TableAction) -> Piece:
+    if action.table != piece.name:
+        return piece
+    match action:
+        case base.Secure():
+            return replace(piece, secured=True, forced=True)
+        case base.Withdraw(_, grantee, privileges):
+            return replace(piece, grants=piece.grants - {Grant(grantee, privilege) for privilege in privileges})
+        case _:
+            raise AssertionError(action)
+
+
+@given(databases())
+def test_a_database_as_it_should_be_is_left_alone(database: Database) -> None:
+    assert plan_database(database, database) == ()
+    wanted_database = wishes.database(database)
+    assert wishes.database(wanted_database) == wanted_database
+
+
+@given(databases())
+def test_a_plan_leads_to_the_database_that_is_wanted(database: Database) -> None:
+    desired = wishes.database(database)
+    actions = plan_database(desired, database)
+    assert mended(database, actions) == desired
+    assert plan_database(desired, mended(database, actions)) == ()
+
+
+@given(databases())
+def test_what_is_done_to_one_table_is_done_together_and_what_all_need_first(database: Database) -> None:
+    actions = plan_database(wishes.database(database), database)
+    groups = base.by_table(actions)
+    assert sorted(map(str, (action for _, group in groups for action in group))) == sorted(map(str, actions))
+    assert all(table is None for table, _ in groups[:1]) or not any(table is None for table, _ in groups)
+    assert all(len(group) == 1 or not any(isinstance(a, base.AddIndex) for a in group) for _, group in groups)
+
+
+@given(databases())
+def test_tenants_never_keep_truncate_references_or_trigger(database: Database) -> None:
+    result = mended(database, plan_database(wishes.database(database), database))
+    for table in result.tables:
+        if not table.obstacle:
+            assert table.grants == {Grant(GROUP, p) for p in ("SELECT", "INSERT", "UPDATE", "DELETE")}
+
+
+def test_the_wall_is_restrictive_and_the_door_is_not() -> None:
+    kinds = {policy.name: policy.restrictive for policy in wishes.policies("tenant_id")}
+    assert kinds == {"matrixhub_isolation": True, "matrixhub_access": False}
