@@ -336,16 +336,37 @@ def test_a_deletion_that_becomes_a_retention_midway_spares_what_is_left(
     client: Client, root: "redis.Redis", green: Intent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 0.0)
-    converge(client, green)
-    root.set("tenant:re-green:a", "1")
-    outcome = step(client, [again(green, Phase.DELETED)])[0]["re-green"]
-    assert outcome.error is not None
-    assert outcome.error.reason == "RemovingKeys"
-    assert "tenant-re-green" in root.acl_users(), "the mark stays until the keys are gone"
+    blue = intent("re-blue", green.cluster)
+    converge(client, green, blue)
+    root.mset({"tenant:re-green:a": "1", "tenant:re-blue:a": "1"})
+    for gone in (green, blue):
+        outcome = step(client, [again(gone, Phase.DELETED)])[0][gone.tenant.id]
+        assert outcome.error is not None
+        assert outcome.error.reason == "RemovingKeys"
+    assert {"tenant-re-green", "tenant-re-blue"} <= set(root.acl_users()), "the mark stays until the keys are gone"
     converge(client, again(green, Phase.RETAINED))
     monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 5.0)
-    converge(client, intent("re-blue", green.cluster, Phase.DELETED))
-    assert root.get("tenant:re-green:a") == "1"
+    converge(client, again(blue, Phase.DELETED))
+    assert list(root.scan_iter("tenant:re-*")) == ["tenant:re-green:a"]
+
+
+def test_tenants_that_are_deleted_in_turns_do_not_undo_each_others_progress(
+    client: Client, root: "redis.Redis", green: Intent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 0.002)
+    monkeypatch.setattr("matrixhub.backends.redis.sweep.SCAN_COUNT", 10)
+    gone = [intent(f"re-turn{number}", green.cluster, Phase.DELETED) for number in range(2)]
+    with root.pipeline(transaction=False) as pipe:
+        for number in range(500):
+            for one in gone:
+                pipe.set(f"tenant:{one.tenant.id}:{number}", number)
+        pipe.execute()
+    for _ in range(1000):
+        outcomes = [step(client, [one])[0][one.tenant.id].error for one in gone]
+        if outcomes == [None, None]:
+            break
+    assert outcomes == [None, None]
+    assert list(root.scan_iter("tenant:re-*")) == []
 
 
 def test_a_batch_costs_round_trips_by_the_batch(

@@ -190,6 +190,27 @@ def test_what_was_shut_stays_shut_when_the_server_reads_its_acl_file(tmp_path: P
         client.close()
 
 
+def test_a_restart_amid_the_removal_of_keys_begins_the_search_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 0.005)
+    monkeypatch.setattr("matrixhub.backends.redis.sweep.SCAN_COUNT", 10)
+    with Server(tmp_path, "appendonly yes", "appendfsync always") as server:
+        cluster = redis_cluster(server.address)
+        client = Client(cluster, SECRET)
+        gone = intent("green", cluster, Phase.DELETED)
+        with server.root() as root:
+            root.mset({f"tenant:green:{number}": number for number in range(2000)})
+            assert step(client, [gone])[0]["green"].error is not None
+            assert 0 < root.dbsize() < 2000
+        server.restart()
+        monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 10)
+        converge(client, gone)
+        with server.root() as root:
+            assert root.dbsize() == 0
+        client.close()
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Server, Server]]:
     with Server(tmp_path) as master, Server(tmp_path, f"replicaof 127.0.0.1 {master.port}") as replica:

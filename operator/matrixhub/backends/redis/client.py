@@ -228,10 +228,10 @@ class Client:
             done = self._sweep.run(_masters(reach), waiting, SWEEP_SECONDS)
         except Transient as error:
             problem = error
+        for prefix in done:
+            self._remember(prefix)
         for prefix, tenant in waiting.items():
-            if prefix in done:
-                self._remember(prefix)
-            else:
+            if prefix not in done:
                 errors[tenant] = problem or Transient(
                     "RemovingKeys",
                     f"Removing keys: {self._sweep.removed} so far, among some {self._sweep.looked_at} looked at",

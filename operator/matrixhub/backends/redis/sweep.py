@@ -10,27 +10,31 @@ SCAN_COUNT = 1000
 
 
 class Sweep:
-    """Passes over the keyspace, in slices; a tenant that comes while one is under way is served by the next."""
+    """Passes over the keyspace, in slices; who comes while one is under way is served by the next."""
 
     def __init__(self) -> None:
         self.looked_at = 0
         self.removed = 0
+        self._waiting: frozenset[str] = frozenset()
         self._prefixes: frozenset[str] = frozenset()
         self._cursors: dict[str, str | None] = {}
         self._again = False
 
     def run(self, masters: Mapping[str, Node], prefixes: Iterable[str], seconds: float) -> frozenset[str]:
-        """The prefixes under which, after at most about this long, no key is left.
+        """Of all prefixes asked for so far, those under which no key is left after about this long.
 
         `masters` are by run id: a cursor means nothing to a server that was restarted or has taken over,
         so another set of masters begins the pass again. Keys are looked for in database 0, the only one
         that tenants can select.
         """
-        wanted = frozenset(prefixes)
+        wanted, done = frozenset(prefixes), frozenset[str]()
         end = time.monotonic() + seconds
-        if set(masters) != set(self._cursors) or not self._prefixes & wanted:
-            self._begin(masters, wanted)
-        while time.monotonic() < end:
+        self._waiting |= wanted
+        if set(masters) != set(self._cursors):
+            self._prefixes = frozenset()
+        while time.monotonic() < end and not wanted <= done:
+            if not self._prefixes:
+                self._begin(masters, self._waiting)
             for run_id, cursor in self._cursors.items():
                 if cursor is not None:
                     self._cursors[run_id] = self._step(masters[run_id], cursor)
@@ -38,13 +42,15 @@ class Sweep:
                 continue
             if self._again:
                 self._begin(masters, self._prefixes)
-                continue
-            done, self._prefixes = self._prefixes, frozenset()
-            return done
-        return frozenset()
+            else:
+                done |= self._prefixes
+                self._waiting -= self._prefixes
+                self._prefixes = frozenset()
+        return done
 
     def forget(self, prefix: str) -> None:
         """Keys under this prefix are to stay after all: a pass that is under way spares what it has not met."""
+        self._waiting -= {prefix}
         self._prefixes -= {prefix}
 
     def _begin(self, masters: Iterable[str], prefixes: frozenset[str]) -> None:
