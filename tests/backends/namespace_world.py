@@ -109,30 +109,33 @@ class World:
 
     def meddle(self, kind: str, name: str, tenant: str, patch: Manifest) -> None:
         """The administrator changes an object by hand (JSON merge patch)."""
-        self.admin.patch(BY_KIND[kind], name, naming.namespace(tenant) if tenant else None, patch)
+        self.kubectl(tenant, "patch", kind, name, "--type=merge", "--patch", json.dumps(patch))
 
     def make(self, kind: str, name: str, tenant: str = "", **body: Any) -> None:
-        """The administrator makes an object."""
-        place = {"namespace": naming.namespace(tenant)} if tenant else {}
-        metadata = {"name": name} | place | body.pop("metadata", {})
-        self.admin.create({"apiVersion": BY_KIND[kind].api_version, "kind": kind, "metadata": metadata} | body)
+        """The administrator makes an object by hand."""
+        metadata = {"name": name} | body.pop("metadata", {})
+        manifest = {"apiVersion": BY_KIND[kind].api_version, "kind": kind, "metadata": metadata} | body
+        self.kubectl(tenant, "create", "--filename=-", text=json.dumps(manifest))
+
+    def kubectl(self, tenant: str, *words: str, text: str = "", check: bool = True) -> str:
+        """What kubectl prints; run in the tenant's namespace if one is given."""
+        place = [f"--namespace={naming.namespace(tenant)}"] if tenant else []
+        command = ["kubectl", f"--kubeconfig={self.kubeconfig}", *place, *words]
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=check).stdout.strip()
 
     def may(self, user: str, verb: str, what: str, *more: str) -> bool:
         """Whether the API server lets the user do it."""
-        words = ["kubectl", f"--kubeconfig={self.kubeconfig}", "auth", "can-i", verb, what, f"--as={user}", *more]
-        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip() == "yes"
+        return self.kubectl("", "auth", "can-i", verb, what, f"--as={user}", *more, check=False) == "yes"
 
     def taken(self, name: str) -> str:
         """A tenant's id, new in each run, whose namespace somebody has just made with kubectl."""
         tenant = f"{name}-{secrets.token_hex(3)}"
-        words = ["kubectl", f"--kubeconfig={self.kubeconfig}", "create", "namespace", naming.namespace(tenant)]
-        subprocess.run(words, check=True, capture_output=True)
+        self.make("Namespace", naming.namespace(tenant))
         return tenant
 
     def powerless(self) -> KubeApi:
         """The API as somebody without any right."""
-        words = ["kubectl", f"--kubeconfig={self.kubeconfig}", "create", "token", "default", "--namespace=kube-public"]
-        token = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        token = self.kubectl("", "create", "token", "default", "--namespace=kube-public")
         return KubeApi(self.reached_by({"user": {"token": token}}))
 
     def reached_by(self, changed: Mapping[str, Mapping[str, str]]) -> str:

@@ -123,6 +123,8 @@ DRIFT: dict[str, tuple[str, str, Manifest]] = {
     "made immutable": ("Secret", "postgres", {"immutable": True, "data": {"password": "aGFja2Vk"}}),
     "label removed": ("Secret", "redis", {"metadata": {"labels": {naming.TENANT_LABEL: None}}}),
     "manager's label removed": ("RoleBinding", "matrixhub-view", {"metadata": {"labels": None}}),
+    "mark removed": ("NetworkPolicy", "matrixhub", {"metadata": {"annotations": None}, "spec": {"egress": [{}]}}),
+    "namespace's mark removed": ("Namespace", "tenant-ns-drift", {"metadata": {"annotations": None}}),
     "pod security lowered": (
         "Namespace",
         "tenant-ns-drift",
@@ -195,7 +197,9 @@ def test_a_binding_turned_into_another_role_is_replaced(world: World) -> None:
     world.admin.delete(BY_KIND["RoleBinding"], "matrixhub-view", "tenant-ns-drift")
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
     metadata = {key: binding["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
-    world.admin.create({**binding, "kind": "RoleBinding", "metadata": metadata, "roleRef": role})
+    world.make(
+        "RoleBinding", "matrixhub-view", "ns-drift", metadata=metadata, subjects=binding["subjects"], roleRef=role
+    )
     assert world.may("ns-teacher", "delete", "secrets", "--namespace=tenant-ns-drift")
     world.settle(wish)
     assert not world.may("ns-teacher", "delete", "secrets", "--namespace=tenant-ns-drift")

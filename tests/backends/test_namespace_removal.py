@@ -173,9 +173,9 @@ def test_removal_works_when_nothing_exists(world: World) -> None:
     assert world.get("Namespace", "tenant-ns-never") is None
 
 
-def test_a_namespace_without_its_labels_is_still_deleted(world: World) -> None:
+def test_a_namespace_without_its_marks_is_still_deleted(world: World) -> None:
     world.settle(world.intent("ns-bare"))
-    world.meddle("Namespace", "tenant-ns-bare", "", {"metadata": {"labels": None}})
+    world.meddle("Namespace", "tenant-ns-bare", "", {"metadata": {"labels": None, "annotations": None}})
     world.settle(world.intent("ns-bare", Phase.DELETED))
     assert world.get("Namespace", "tenant-ns-bare") is None
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,7 +52,11 @@ secrets = st.dictionaries(
 @st.composite
 def intents(draw: st.DrawFn, phases: tuple[Phase, ...] = tuple(Phase), owner: Owner = US) -> Intent:
     phase = draw(st.sampled_from(phases))
-    spec = {"owners": draw(owners), "compute": draw(compute), "displayName": draw(st.sampled_from(["", "Green"]))}
+    spec: dict[str, Any] = {
+        "owners": draw(owners),
+        "compute": draw(compute),
+        "displayName": draw(st.sampled_from(["", "Green"])),
+    }
     wish = intent("green", ON, phase, owner=owner, **spec)
     return replace(wish, secrets=draw(secrets))
 
@@ -138,7 +143,7 @@ def test_retention_keeps_the_namespace_and_shuts_every_door(wish: Intent, observ
         assert left.objects == ()
     else:
         assert left.objects == desired(wish).objects
-        assert house_of(left).mark == Mark(US, retained=True)
+        assert [each.mark for each in left.objects if each.kind == "Namespace"] == [Mark(US, retained=True)]
 
 
 @given(intents(), anyones)

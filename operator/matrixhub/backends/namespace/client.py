@@ -98,7 +98,7 @@ class Client:
                 ]
             elif manifest := self._get(resource, known[0], inside):
                 manifests.append(manifest)
-        objects = arranged([found(each, tenant) for each in manifests])
+        objects = arranged([found(each, tenant, intent.owner) for each in manifests])
         return tenant, State(tenant, intent.owner, objects, terminating=_terminating(house) if house else None)
 
     def _read_all(self, intents: Sequence[Intent]) -> dict[str, State]:
@@ -106,8 +106,8 @@ class Client:
 
         A namespace is found whatever its labels; another object without them is found when its making is refused.
         """
-        insides = {naming.namespace(each.tenant.id): each.tenant.id for each in intents}
-        roles = {naming.cluster_role(each.tenant.id): each.tenant.id for each in intents}
+        insides = {naming.namespace(each.tenant.id): each for each in intents}
+        roles = {naming.cluster_role(each.tenant.id): each for each in intents}
         lists = self._each(lambda kind: self._read_kind(kind, insides if _is_inside(kind) else roles), ORDER)
         objects: dict[str, list[Object]] = defaultdict(list)
         leaving: dict[str, str] = {}
@@ -120,16 +120,17 @@ class Client:
             for tenant, owner in ((each.tenant.id, each.owner) for each in intents)
         }
 
-    def _read_kind(self, resource: Resource, places: Mapping[str, str]) -> "_Listed":
-        """Of one kind the objects at `places` (namespace, or name of a cluster-wide object, to tenant)."""
+    def _read_kind(self, resource: Resource, places: Mapping[str, Intent]) -> "_Listed":
+        """Of one kind the objects at `places` (namespace, or name of a cluster-wide object, to intent)."""
         listed, known = _Listed(), 0
         for manifest in self._list(resource, None, "" if resource is NAMESPACE else SELECTOR):
             metadata = manifest["metadata"]
             known += metadata["name"].startswith(naming.namespace(""))
-            tenant = places.get(metadata.get("namespace") or metadata["name"])
-            if tenant is None or metadata["name"] not in names(tenant)[resource.kind]:
+            intent = places.get(metadata.get("namespace") or metadata["name"])
+            if intent is None or metadata["name"] not in names(intent.tenant.id)[resource.kind]:
                 continue
-            listed.objects.append((tenant, found(manifest, tenant)))
+            tenant = intent.tenant.id
+            listed.objects.append((tenant, found(manifest, tenant, intent.owner)))
             if resource is NAMESPACE and (rest := _terminating(manifest)) is not None:
                 listed.leaving[tenant] = rest
         if resource is NAMESPACE:
@@ -172,8 +173,9 @@ class Client:
             manifest = self._get(wanted.resource, wanted.name, wanted.namespace)
             if manifest is None or wanted.mark is None:
                 raise
-            there = found({"kind": wanted.kind, **manifest}, tenant)
-            for step in steps.settle(wanted.mark.owner, wanted, there, None):
+            owner = wanted.mark.owner
+            there = found({"kind": wanted.kind, **manifest}, tenant, owner)
+            for step in steps.settle(owner, wanted, there, None):
                 if isinstance(step, Create):
                     self._write(lambda: self._api.create(json.loads(wanted.manifest)))
                 else:

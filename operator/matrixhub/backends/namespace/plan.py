@@ -148,7 +148,7 @@ def settle(owner: Owner, wanted: Object, found: Object | None, house: Mark | Non
     if found.mark != wanted.mark:
         fields += ("the owner's mark",)
     if not found.labelled:
-        fields += ("the labels",)
+        fields += ("mark and labels",)
     return (Change(wanted, found.uid, fields, _patch(wanted, found, target, current)),)
 
 

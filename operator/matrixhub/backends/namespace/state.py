@@ -76,8 +76,8 @@ DIGEST = 16
 class Object:
     """One object: `content` is the canonical JSON of our fields, Secrets hashed; `mark` is None when it is not ours.
 
-    `labelled` says whether it carries the labels by which it is listed. `uid` and `maker` (who wrote it first)
-    are known of what was found, `manifest` (JSON, with the Secret's values) of what is wanted.
+    `labelled` says whether it carries our mark and the labels by which it is listed. `uid` and `maker` (who wrote
+    it first) are known of what was found, `manifest` (JSON, with the Secret's values) of what is wanted.
     """
 
     kind: str
@@ -135,20 +135,26 @@ def arranged(objects: list[Object]) -> tuple[Object, ...]:
     return tuple(sorted(objects, key=lambda each: (position[each.kind], each.name)))
 
 
-def found(manifest: Manifest, tenant: str) -> Object:
-    """The object that the API server showed."""
+def found(manifest: Manifest, tenant: str, owner: Owner) -> Object:
+    """The object that the API server showed, `owner` being the tenant's.
+
+    One whose mark was removed by hand is still ours while the server's record (`managedFields`) says that this
+    operator has written it; it then counts as not labelled, so that mark and labels are put back.
+    """
     metadata = manifest["metadata"]
     labels = metadata.get("labels") or {}
-    first = min(metadata.get("managedFields") or [{}], key=lambda entry: str(entry.get("time", "")))
+    writers = sorted(metadata.get("managedFields") or (), key=lambda entry: str(entry.get("time", "")))
+    mark = _mark(metadata.get("annotations") or {})
+    written = any(entry.get("manager") == naming.FIELD_MANAGER for entry in writers)
     return Object(
         kind=manifest["kind"],
         namespace=intern(metadata.get("namespace", "")),
         name=intern(metadata["name"]),
         content=content(manifest),
-        mark=_mark(metadata.get("annotations") or {}),
-        labelled=identity(tenant).items() <= labels.items(),
+        mark=Mark(owner) if mark is None and written else mark,
+        labelled=mark is not None and identity(tenant).items() <= labels.items(),
         uid=metadata.get("uid", ""),
-        maker=intern(first.get("manager", "")),
+        maker=intern(writers[0].get("manager", "")) if writers else "",
     )
 
 
