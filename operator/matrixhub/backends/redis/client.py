@@ -146,16 +146,21 @@ class Client:
             rules = f"{KEYS_TO_REMOVE} {rules}".strip()
         if rules:
             raise Rejected("PermissionDenied", f"redis user {me} at {node.name} lacks rights: ACL SETUSER {me} {rules}")
+        findings = []
         flags = fields(everybody)["flags"] if everybody else ()
         if "on" in flags and "nopass" in flags:
-            return [
-                Finding(
-                    "DefaultUserOpen",
-                    f"redis at {node.name} lets anybody in without a password, past every tenant's bounds: "
-                    "ACL SETUSER default off, or give it a password",
-                )
-            ]
-        return []
+            text = (
+                f"redis at {node.name} lets anybody in without a password, past every tenant's bounds: "
+                "ACL SETUSER default off, or give it a password"
+            )
+            findings.append(Finding("DefaultUserOpen", text))
+        if vocabulary.withheld:
+            text = (
+                f"redis at {node.name}, {facts.version}, would let one tenant's script run inside another's "
+                "(CVE-2025-46818), so tenants get no scripts there: upgrade to 7.2.11, 7.4.6, 8.0.4, 8.2.2 or later"
+            )
+            findings.append(Finding("ScriptsWithheld", text))
+        return findings
 
     def _accounts(self, node: Node, facts: Facts, users: Sequence[str]) -> Mapping[str, Account | None]:
         vocabulary = node.vocabulary(facts.run_id)

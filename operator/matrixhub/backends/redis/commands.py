@@ -49,9 +49,19 @@ CLUSTER_ALLOWED = _names("asking cluster|keyslot cluster|nodes cluster|shards cl
 """What a client needs beside them to find its way in Redis Cluster: addresses and slots, no key names."""
 
 ADMIN = _names("""
-    acl|cat acl|deluser acl|getuser acl|setuser acl|whoami client|kill cluster|nodes exec info multi scan unlink
+    acl|cat acl|deluser acl|getuser acl|setuser acl|whoami client|kill cluster|nodes eval exec info multi scan unlink
 """)
 """What the operator's own user cannot do without."""
+
+SCRIPTS = frozenset(name for name in ALLOWED if name.startswith(("eval", "script|")))
+
+PROBE = "return pcall(function() getmetatable('').__matrixhub = nil end) and 1 or 0"
+"""A script that answers 1 where scripts can change the interpreter for those who come after, and changes nothing.
+
+CVE-2025-46818: a tenant would plant a function in the metatable of strings and have it run with the rights
+of the next tenant's script. Mended in 7.2.11, 7.4.6, 8.0.4 and 8.2.2, and in Debian's 7.0.15; a version
+does not tell, the server's behaviour does.
+"""
 
 _REMEMBERED = 256
 
@@ -62,9 +72,13 @@ def allowed(mode: str) -> frozenset[str]:
 
 
 class Vocabulary:
-    """The commands that one server knows, by category, with subcommands as `container|name`."""
+    """The commands that one server knows, by category, with subcommands as `container|name`.
 
-    def __init__(self, categories: Mapping[str, Iterable[str]]) -> None:
+    `withheld` are those that no tenant is granted on this server.
+    """
+
+    def __init__(self, categories: Mapping[str, Iterable[str]], withheld: frozenset[str] = frozenset()) -> None:
+        self.withheld = withheld
         self._categories = {name: frozenset(commands) for name, commands in categories.items()}
         self._commands = frozenset[str]().union(*self._categories.values())
         self._families: dict[str, frozenset[str]] = {}
@@ -74,8 +88,8 @@ class Vocabulary:
             self._families[parent] = self._families.get(parent, frozenset()) | {command}
 
     def grants(self, wanted: Iterable[str]) -> tuple[str, ...]:
-        """The rules that allow exactly the wanted commands, as far as the server knows them."""
-        return ("-@all", *(f"+{name}" for name in sorted(wanted) if name in self._commands))
+        """The rules that allow exactly the wanted commands, as far as the server knows them and is to be trusted."""
+        return ("-@all", *(f"+{name}" for name in sorted(self._commands.intersection(wanted) - self.withheld)))
 
     def evaluate(self, rules: Iterable[str]) -> frozenset[str]:
         """The commands that remain allowed after these rules, taken one after the other.

@@ -10,7 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from matrixhub.backends.redis.commands import Vocabulary
+from matrixhub.backends.redis.commands import PROBE, SCRIPTS, Vocabulary
 from matrixhub.errors import Rejected, Transient, Unreachable
 
 CONNECT_TIMEOUT = 3.0
@@ -108,12 +108,13 @@ class Node:
         return Facts(info["redis_version"], info["run_id"], info["role"] == "master")
 
     def vocabulary(self, run_id: str) -> Vocabulary:
-        """The commands this server knows; read once per start of it."""
+        """The commands this server knows, without scripts where those are not kept apart; read once per start."""
         if self._vocabulary is None or self._vocabulary[0] != run_id:
             names = self.ask("ACL", "CAT")
             replies = self.call([("ACL", "CAT", name) for name in names])
             categories = {name: self.checked(reply) for name, reply in zip(names, replies, strict=True)}
-            self._vocabulary = (run_id, Vocabulary(categories))
+            leaks = self.ask("EVAL", PROBE, 0) == 1
+            self._vocabulary = (run_id, Vocabulary(categories, SCRIPTS if leaks else frozenset()))
         return self._vocabulary[1]
 
     def close(self) -> None:
