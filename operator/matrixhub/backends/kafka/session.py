@@ -30,6 +30,8 @@ __all__ = ["Session", "chunks", "messages", "metadata"]
 
 CONNECT_SECONDS = 3.0
 REQUEST_MILLISECONDS = 10_000
+ATTEMPTS, PAUSE_SECONDS = 3, 0.2
+"""A broker that hangs up so often in a row while we log in does so because of the password, not of a restart."""
 WINDOW = 50
 """Requests on their way at once. The broker works off one connection's requests one by one."""
 
@@ -153,10 +155,37 @@ class Session:
             "sasl_plain_username": self._key("username"),
             "sasl_plain_password": self._key("password"),
         }
-        self._net = NetworkSelector(**settings)
-        self._manager = KafkaConnectionManager(self._net, **settings)
-        self._manager.bootstrap(timeout_ms=CONNECT_SECONDS * 1000)
+        for attempt in range(ATTEMPTS):
+            self._net = NetworkSelector(**settings)
+            self._manager = KafkaConnectionManager(self._net, **settings)
+            try:
+                self._net.run(self._meet_cluster)
+                break
+            except kafka.errors.KafkaConnectionError as error:
+                # The driver loses a refusal when the broker hangs up right after it, as it does after a wrong password.
+                greeted = self._manager.broker_version_data is not None
+                self.close()
+                if not greeted:
+                    raise
+                if attempt == ATTEMPTS - 1:
+                    raise kafka.errors.SaslAuthenticationFailedError(str(error)) from error
+                time.sleep(PAUSE_SECONDS)
         self._node = min(broker.node_id for broker in self._manager.cluster.brokers())
+
+    async def _meet_cluster(self) -> None:
+        """The cluster's brokers are known. The driver's own way to this tries again and again with a wrong password."""
+        [server] = self._manager.cluster.bootstrap_brokers()
+        connection = self._manager.get_connection(
+            server.node_id,
+            timeout_ms=CONNECT_SECONDS * 1000,
+            pop_on_close=False,
+            refresh_metadata_on_err=False,
+        )
+        try:
+            await connection
+        finally:
+            self._manager.broker_version_data = connection.broker_version_data
+        await self._manager.cluster.refresh_metadata(server.node_id)
 
     def _answering(self) -> tuple[str, int]:
         """The first bootstrap server that takes a connection: the driver would go on trying a dead one."""
