@@ -62,7 +62,7 @@ def main() -> int:
         cluster.kubectl(
             env, "wait", "--for=condition=Ready", "--timeout=90s", "-f", str(cluster.SAMPLES / "tenants.yaml")
         )
-    except subprocess.CalledProcessError:
+    except cluster.Failed:
         cluster.kubectl(env, "get", "tenants,realtimeclusters", "-A", "-o", "wide", quiet=False)
         print("The Tenants are not Ready; `python3 dev/stand logs operator` tells more.", file=sys.stderr)
         return 1

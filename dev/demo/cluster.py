@@ -11,8 +11,11 @@ from string import Template
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-MANIFESTS = CHECKOUT / "manifests"
-SAMPLES = MANIFESTS / "samples"
+SAMPLES = CHECKOUT / "manifests" / "samples"
+
+
+class Failed(Exception):
+    """A command of the demo did not work; the text is its own complaint."""
 
 
 def stand(*words: str) -> None:
@@ -29,16 +32,11 @@ def environment() -> dict[str, str]:
 
 
 def kubectl(env: Mapping[str, str], *words: str, text: str | None = None, quiet: bool = True) -> str:
-    """What kubectl printed. Raises CalledProcessError with its complaint as output."""
-    done = subprocess.run(
-        ["kubectl", *words],
-        env=dict(env),
-        input=text,
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.STDOUT if quiet else None,
-        text=True,
-        check=True,
-    )
+    """What kubectl printed. Raises Failed with its complaint."""
+    pipe = subprocess.PIPE if quiet else None
+    done = subprocess.run(["kubectl", *words], env=dict(env), input=text, stdout=pipe, stderr=pipe, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"kubectl {' '.join(words)}: {done.stdout or ''}{done.stderr or ''}")
     return done.stdout or ""
 
 
@@ -53,14 +51,12 @@ def filled(name: str, env: Mapping[str, str]) -> str:
 
 
 def install(env: Mapping[str, str]) -> None:
-    """The API server knows our resources, and the operator has its rights."""
+    """The API server knows our resources."""
     kubectl(env, "apply", "--server-side", "-f", str(CHECKOUT / "crds"))
     kubectl(env, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHECKOUT / "crds"))
-    kubectl(env, "apply", "--server-side", "-f", str(MANIFESTS / "admin-rights" / "kubernetes.yaml"))
 
 
 def realtimecluster(env: Mapping[str, str]) -> None:
     """The RealtimeCluster `main` in namespace `matrixhub`, and the admin Secrets that it names, exist."""
-    kubectl(env, "apply", "-f", "-", text="{apiVersion: v1, kind: Namespace, metadata: {name: matrixhub}}")
     for name in ("secrets.yaml", "realtimecluster.yaml"):
         kubectl(env, "apply", "-f", "-", text=filled(name, env))

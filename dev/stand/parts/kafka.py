@@ -63,6 +63,7 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.heartbeat.interval.ms=1000
 broker.session.timeout.ms=4000
+metadata.log.max.snapshot.interval.ms=5000
 """
 
 

@@ -1,0 +1,104 @@
+"""`python dev/bench`: measures on the stand, prints one table, writes `.stand/bench.json`."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.floor import clients, floor
+from bench.onboarding import onboard, remove, single
+from bench.operator import Operator
+from demo import cluster as demo
+
+from matrixhub.config import Config
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import TENANT
+
+TENANTS, SINGLES = 200, 20
+
+
+def floors(api: KubeApi) -> dict[str, float]:
+    """Tenants per second of each backend, alone and without the operator."""
+    cluster, made = clients(api)
+    found = {}
+    for name, backend in made.items():
+        found[f"floor_{name}_tenants_per_s"] = floor(cluster, backend, name, TENANTS)
+        backend.close()
+    names = [f"tenant-floor-{number:03d}" for number in range(TENANTS)]
+    demo.kubectl(os.environ, "delete", "namespace", "--wait=false", *names)
+    return found
+
+
+def onboarding(api: KubeApi, slowest: float) -> dict[str, float]:
+    """A crowd at once beside the slowest floor, then one at a time on an idle operator."""
+    crowd = [f"bench-{number:03d}" for number in range(TENANTS)]
+    rate = TENANTS / onboard(api, crowd)
+    print(f"  {TENANTS} Tenants at once: {rate:.1f}/s", flush=True)
+    return {"onboard_tenants_per_s": rate, "onboard_floor_ratio": rate / slowest}
+
+
+def singles(api: KubeApi) -> dict[str, float]:
+    """Apply to Ready of one Tenant on an idle operator."""
+    names = [f"single-{number:02d}" for number in range(SINGLES)]
+    times = []
+    for name in names:
+        times.append(single(api, name))
+        time.sleep(0.5)
+    remove(api, names)
+    cuts = statistics.quantiles(times, n=20, method="inclusive")
+    return {"ready_p50_s": statistics.median(times), "ready_p95_s": cuts[-1]}
+
+
+def quiet(api: KubeApi, operator: Operator) -> dict[str, float]:
+    """Two resyncs of a crowd in which nothing changes: what is asked, and what is written."""
+    seconds = 2 * Config().resync_seconds
+    versions = {body["metadata"]["name"]: body["metadata"]["resourceVersion"] for body in api.list(TENANT)}
+    before, writes = operator.requests(), operator.writes()
+    time.sleep(seconds)
+    after = operator.requests()
+    changed = [b for b in api.list(TENANT) if versions.get(b["metadata"]["name"]) != b["metadata"]["resourceVersion"]]
+    found = {f"resync_requests_{name}": (after[name] - before.get(name, 0)) / 2 for name in sorted(after)}
+    return {
+        **found,
+        "resync_requests": sum(found.values()),
+        "idle_writes": operator.writes() - writes,
+        "idle_changed_tenants": float(len(changed)),
+    }
+
+
+def main() -> int:
+    """The exit status."""
+    env = demo.environment()
+    os.environ.update(env)
+    demo.install(env)
+    demo.realtimecluster(env)
+    operator = Operator(env)
+    admin = KubeApi(env["KUBECONFIG"])
+    found: dict[str, float] = {}
+    try:
+        print(f"Measuring the floor of each backend with {TENANTS} tenants", flush=True)
+        found |= floors(KubeApi(env["MATRIXHUB_OPERATOR_KUBECONFIG"]))
+        operator.start()
+        print("Onboarding", flush=True)
+        found |= singles(admin)
+        found |= onboarding(admin, min(found[name] for name in found if name.startswith("floor_")))
+        print("Two resyncs in which nothing changes", flush=True)
+        found |= quiet(admin, operator)
+        found["rss_mb"] = operator.rss()
+        crowd = [f"bench-{number:03d}" for number in range(TENANTS)]
+        found["offboard_tenants_per_s"] = TENANTS / remove(admin, crowd)
+    finally:
+        operator.stop()
+    Path(env["MATRIXHUB_STAND"], "bench.json").write_text(json.dumps(found, indent=1, sort_keys=True))
+    print("\n" + "\n".join(f"{name:<32}{value:10.2f}" for name, value in sorted(found.items())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

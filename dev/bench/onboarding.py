@@ -1,0 +1,56 @@
+"""Tenants applied to a running operator, timed from the outside: what a person with kubectl would see."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from bench.floor import tenant
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import TENANT, Manifest
+
+POLL = 0.02
+"""Seconds between two looks at one Tenant: the error of a single measurement."""
+
+
+def ready(body: Manifest | None) -> bool:
+    """Whether the Tenant's Ready is True."""
+    conditions = (body or {}).get("status", {}).get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def onboard(api: KubeApi, names: Sequence[str], patience: float = 300.0) -> float:
+    """Seconds from the first apply to the last Ready."""
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(api.apply, [tenant(name) for name in names]))
+    waiting = set(names)
+    while waiting:
+        waiting -= {body["metadata"]["name"] for body in api.list(TENANT) if ready(body)}
+        if time.monotonic() - began > patience:
+            raise SystemExit(f"{len(waiting)} Tenants are not Ready after {patience:.0f} s, such as {min(waiting)}")
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+def single(api: KubeApi, name: str) -> float:
+    """Seconds from apply to Ready of one Tenant."""
+    began = time.monotonic()
+    api.apply(tenant(name))
+    while not ready(api.get(TENANT, name)):
+        time.sleep(POLL)
+    return time.monotonic() - began
+
+
+def remove(api: KubeApi, names: Iterable[str], patience: float = 300.0) -> float:
+    """Seconds until the Tenants are gone, with all they had."""
+    began = time.monotonic()
+    wanted = set(names)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: api.delete(TENANT, name), sorted(wanted)))
+    while wanted & {body["metadata"]["name"] for body in api.list(TENANT)}:
+        if time.monotonic() - began > patience:
+            raise SystemExit(f"Tenants are not gone after {patience:.0f} s")
+        time.sleep(0.3)
+    return time.monotonic() - began
