@@ -74,7 +74,7 @@ async def run(config: Config) -> None:
     controller = Controller(
         hub=_hub(api),
         kinds=KINDS,
-        housing=namespace.Client(api),
+        housing=lambda: namespace.Client(api),
         credentials=Credentials(vault),
         api=api,
         resync=config.resync_seconds,

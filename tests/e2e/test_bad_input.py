@@ -2,7 +2,7 @@
 
 import json
 
-from conftest import Hub, until
+from tests.e2e.hub import Hub, until
 
 
 def cluster(hub: Hub, name: str, **backends: object) -> dict[str, object]:

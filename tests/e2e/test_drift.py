@@ -7,9 +7,18 @@ import boto3
 import psycopg
 import pytest
 import redis
-from conftest import Hub, until
-from kafka.admin import ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType, ConfigResource
-from kafka.admin import ConfigResourceType, KafkaAdminClient, ResourcePatternFilter, ResourceType
+from kafka.admin import (
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    ACLResourcePatternType,
+    ConfigResource,
+    ConfigResourceType,
+    KafkaAdminClient,
+    ResourcePatternFilter,
+    ResourceType,
+)
+from tests.e2e.hub import Hub, until
 
 NAME = "drift"
 SPEC = {
@@ -111,7 +120,7 @@ def test_backends_are_repaired_within_60_seconds(hub: Hub, tenant: str):
         checks["new table"] = lambda: guarded(database, "drift_notes")
         # Redis: the ACL user
         root.execute_command("ACL", "SETUSER", f"tenant-{tenant}", "+@all", "~*", "nopass")
-        checks["ACL user"] = lambda: root.acl_getuser(f"tenant-{tenant}")["keys"] == f"~tenant:{tenant}:*"
+        checks["ACL user"] = lambda: root.acl_getuser(f"tenant-{tenant}")["keys"] == [f"~tenant:{tenant}:*"]
         # Kafka: a topic's config and an ACL
         broker.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "1000"})])
         checks["topic's config"] = lambda: retention(broker, topic) == str(168 * 3600 * 1000)

@@ -5,7 +5,7 @@ import time
 
 import psycopg
 import pytest
-from conftest import Hub, stopped, until
+from tests.e2e.hub import Hub, stopped, until
 
 BACKENDS = {
     "postgres": "PostgresReady",

@@ -80,8 +80,8 @@ class Controller:
             entry = Entry(tenant, _phase(tenant), standings_of(tenant.status, tenant.metadata.uid))
             self.roster.entries[tenant.id] = entry
         entry.tenant, entry.phase, entry.invalid = tenant, _phase(tenant), invalid
-        if changed and self._admitted(entry):
-            self._advance(entry, Priority.RESYNC if initial else Priority.LIVE)
+        entry.begun = entry.begun and not changed
+        self._begin(entry, Priority.RESYNC if initial else Priority.LIVE)
         self.registrar.add(f"Tenant/{tenant.id}")
 
     def tenant_gone(self, name: str, uid: str) -> None:
@@ -166,6 +166,13 @@ class Controller:
         """Nothing is made for a Tenant before its finalizer is in place."""
         return not entry.invalid and (entry.deleting or naming.FINALIZER in entry.tenant.metadata.finalizers)
 
+    def _begin(self, entry: Entry, priority: Priority) -> None:
+        """The work on this wish begins, once, as soon as it may: seen in the watch or in the answer to our write."""
+        if not entry.begun and self._admitted(entry):
+            entry.begun = True
+            self._advance(entry, priority)
+            self._count_anew(str(entry.tenant.spec.cluster_ref))
+
     def _advance(self, entry: Entry, priority: Priority, skip: str = "") -> None:
         """The backends whose turn it is have the tenant in their queue."""
         plane = self.roster.plane_of(entry)
@@ -214,7 +221,6 @@ class Controller:
         tenant, _ = _read_tenant(written.resource)
         if tenant.metadata.uid != entry.tenant.metadata.uid or _older(tenant, entry.tenant):
             return
-        admitted = self._admitted(entry)
         entry.tenant = entry.tenant.model_copy(
             update={
                 "status": tenant.status,
@@ -226,9 +232,7 @@ class Controller:
                 ),
             }
         )
-        if not admitted and self._admitted(entry):
-            self._advance(entry, Priority.LIVE)
-            self._count_anew(str(entry.tenant.spec.cluster_ref))
+        self._begin(entry, Priority.LIVE)
 
     def _count_anew(self, cluster: str) -> None:
         if cluster in self.roster.planes:

@@ -52,6 +52,8 @@ class Entry:
     phase: Phase
     standings: dict[str, Standing] = field(default_factory=dict)
     invalid: str = ""
+    begun: bool = False
+    """Whether this wish has been handed to the workers."""
     housed: bool = False
     """Whether the Secrets are known to hold the credentials, so that the other backends may begin."""
 

@@ -1,0 +1,158 @@
+"""What a platform engineer has at hand, and the operator as its own process with its own weak rights."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+OPERATOR = Path(sys.executable).with_name("matrixhub")
+
+
+@dataclass
+class Operator:
+    """The operator's process, which a test may kill and start again."""
+
+    env: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """The process runs."""
+        with self.log.open("ab") as out:
+            env = {**self.env, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
+            self.process = subprocess.Popen([OPERATOR], env=env, stdout=out, stderr=out)
+
+    def kill(self) -> None:
+        """The process is gone, on the spot."""
+        if self.process:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def stop(self) -> int:
+        """The exit status after SIGTERM."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=20)
+        self.process = None
+        return status
+
+
+@dataclass
+class Hub:
+    """What a platform engineer has at hand: kubectl, the backends' own clients, and patience."""
+
+    env: dict[str, str]
+    operator: Operator
+    tenants: list[str] = field(default_factory=list)
+
+    def kubectl(self, *words: str, text: str | None = None) -> str:
+        """What kubectl printed; fails with its complaint."""
+        done = subprocess.run(
+            ["kubectl", *words], env=self.env, input=text, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"kubectl {' '.join(words)}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def get(self, *words: str) -> Any:
+        """The object or list as JSON."""
+        return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def exists(self, *words: str) -> bool:
+        """Whether the object exists."""
+        return bool(self.kubectl("get", *words, "--ignore-not-found", "-o", "name").strip())
+
+    def apply(self, *manifests: dict[str, Any]) -> None:
+        """The manifests are applied as a pipeline would."""
+        text = "\n---\n".join(json.dumps(manifest) for manifest in manifests)
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", "-", text=text)
+
+    def tenant(self, name: str, **spec: Any) -> dict[str, Any]:
+        """The manifest of a Tenant of this test's cluster, which is removed at the test's end."""
+        self.tenants.append(name)
+        return {
+            "apiVersion": "matrixhub.io/v1alpha1",
+            "kind": "Tenant",
+            "metadata": {"name": name},
+            "spec": {"clusterRef": {"namespace": "matrixhub", "name": "main"}, "deletionPolicy": "Delete", **spec},
+        }
+
+    def onboard(self, name: str, **spec: Any) -> None:
+        """The Tenant is applied and Ready."""
+        self.apply(self.tenant(name, **spec))
+        self.ready(name)
+
+    def ready(self, *names: str, timeout: int = 60) -> None:
+        """The Tenants are Ready for the generation they have now."""
+        for name in names:
+            generation = self.get("tenant", name)["metadata"]["generation"]
+            wanted = f"--for=jsonpath={{.status.observedGeneration}}={generation}"
+            self.kubectl("wait", wanted, f"--timeout={timeout}s", f"tenant/{name}")
+            self.kubectl("wait", "--for=condition=Ready", f"--timeout={timeout}s", f"tenant/{name}")
+
+    def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
+        """One condition of a Tenant; empty while there is none."""
+        conditions = self.get("tenant", name).get("status", {}).get("conditions", [])
+        return next((condition for condition in conditions if condition["type"] == kind), {})
+
+    def secret(self, tenant: str, name: str) -> dict[str, str]:
+        """What the tenant's applications find in one of their Secrets."""
+        template = '{{range $k, $v := .data}}{{printf "%s=%s\\n" $k ($v | base64decode)}}{{end}}'
+        text = self.kubectl("get", "secret", name, "-n", f"tenant-{tenant}", "-o", f"go-template={template}")
+        return dict(line.split("=", 1) for line in text.splitlines() if line)
+
+    def events(self, tenant: str) -> list[tuple[str, str]]:
+        """Reason and message of every Event about a Tenant."""
+        found = self.get(
+            "events", "-n", "default", "--field-selector", f"involvedObject.kind=Tenant,involvedObject.name={tenant}"
+        )
+        return [(event["reason"], event["message"]) for event in found["items"]]
+
+    def stand(self, *words: str) -> None:
+        """The stand's verb is done."""
+        done = subprocess.run(
+            ["python3", str(CHECKOUT / "dev" / "stand"), *words],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def delete(self, *names: str) -> None:
+        """The Tenants are gone."""
+        if names:
+            self.kubectl("delete", "tenant", *names, "--ignore-not-found", "--timeout=120s")
+
+
+def until(condition: Callable[[], object], seconds: float, what: str = "") -> float:
+    """The seconds after which the condition held; fails when it does not within `seconds`."""
+    began = time.monotonic()
+    last: object = None
+    while time.monotonic() - began < seconds:
+        try:
+            if last := condition():
+                return time.monotonic() - began
+        except AssertionError as error:
+            last = error
+        time.sleep(0.2)
+    pytest.fail(f"not within {seconds} s: {what or condition} (last: {last})")
+
+
+@contextlib.contextmanager
+def stopped(hub: Hub, part: str) -> Iterator[None]:
+    """One part of the stand is down inside the block."""
+    hub.stand("stop", part)
+    try:
+        yield
+    finally:
+        hub.stand("start", part)
