@@ -145,7 +145,7 @@ class Root:
 
 
 class Wire:
-    """A TCP proxy on 127.0.0.1 that counts HTTP requests and can be cut."""
+    """A TCP proxy on 127.0.0.1 that counts HTTP requests, can be cut, and then counts the attempts."""
 
     def __init__(self, address: str) -> None:
         host, port = address.split("://")[1].split(":")
@@ -153,6 +153,7 @@ class Wire:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
         self.requests = 0
+        self.refusals = 0
         self._cut = False
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -164,6 +165,7 @@ class Wire:
             except OSError:
                 return
             if self._cut:
+                self.refusals += 1
                 near.close()
                 continue
             far = socket.create_connection(self._target)

@@ -260,7 +260,13 @@ def test_deleted_nothing_is_left(client: Client, moto: Moto) -> None:
         mine.put_object(Bucket=BUCKET, Key=KEY, Body=body)
     mine.delete_object(Bucket=BUCKET, Key=KEY)
     mine.create_multipart_upload(Bucket=BUCKET, Key=KEY)
-    converge(client, wanted(moto, None, Phase.DELETED))
+    gone = wanted(moto, None, Phase.DELETED)
+    plan = steps(client, gone)
+    client.apply({ID: plan[: plan.index(actions.DeleteBucket(BUCKET))]})
+    with moto.as_root():
+        assert not moto.s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads")
+        assert not moto.s3.list_object_versions(Bucket=BUCKET).get("Versions")
+    converge(client, gone)
     with moto.as_root():
         assert moto.s3.list_buckets()["Buckets"] == []
         assert [user["UserName"] for user in moto.iam.list_users()["Users"]] == ["matrixhub"]

@@ -262,6 +262,8 @@ def test_many_tenants_are_observed_in_three_requests_and_exactly_like_one(stand:
         client = Client(on, admin(stand))
         try:
             wishes = [intent(tenant, on, password=SECRET) for tenant in ids]
+            round_of(client, wishes[0])
+            assert wire.requests == 3 + 9, "three to look, nine to make it (without a quota)"
             converge(client, *wishes[:20])
             wire.requests = 0
             many = client.observe(wishes)
@@ -318,6 +320,22 @@ def test_an_outage_is_unreachable_and_over_when_it_is_over(stand: Mapping[str, s
                 call()
         wire.mend()
         converge(client, one)
+        client.close()
+
+
+def test_a_store_that_is_away_is_not_asked_for_every_tenant(stand: Mapping[str, str], root: Root) -> None:
+    with wired(stand["S3_ENDPOINT"]) as wire:
+        on = cluster(stand, objectStore=_through(wire))
+        client = Client(on, admin(stand))
+        ids = [f"os-away-{number}" for number in range(200)]
+        plans = {
+            tenant: client.plan(client.desired(wish), State(tenant, wish.owner, "minio"))
+            for tenant, wish in ((tenant, intent(tenant, on, password=SECRET)) for tenant in ids)
+        }
+        wire.cut()
+        with pytest.raises(Unreachable):
+            client.apply(plans)
+        assert wire.refusals < 100
         client.close()
 
 

@@ -33,7 +33,7 @@ class Aws:
         unless(_MISSING, lambda: self._iam.get_user(UserName=user))
 
     def observe(self, intent: Intent) -> State:
-        """One tenant's state, in some twelve requests: neither S3 nor IAM lists this for many at once."""
+        """One tenant's state, in 13 requests: neither S3 nor IAM lists this for many at once."""
         bucket = self._bucket(intent)
         if bucket and not bucket.claimable:
             bucket = self._buckets.claim(bucket)
