@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.support import cluster, intent
 
-from matrixhub.backends.contract import Mark, Owner, Phase
+from matrixhub.backends.contract import Mark, Owner
 from matrixhub.backends.objectstore import actions
 from matrixhub.backends.objectstore.desired import binding, desired, lifecycle_rule, read_lifecycle, rights
 from matrixhub.backends.objectstore.plan import plan
