@@ -12,8 +12,8 @@ from tests.support import cluster, intent
 from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Mark, Owner, Phase
 from matrixhub.backends.namespace.desired import desired
-from matrixhub.backends.namespace.plan import Await, Change, Create, Refuse, Remove, Step, plan
-from matrixhub.backends.namespace.state import ROLES, SECRETS, Object, State, arranged, names
+from matrixhub.backends.namespace.plan import Await, Change, Create, Refuse, Remove, Step, plan, settle
+from matrixhub.backends.namespace.state import ROLES, SECRETS, Object, State, arranged, found, names
 from matrixhub.errors import Conflict, Transient
 
 STAND = {
@@ -200,6 +200,38 @@ def test_a_namespace_that_is_going_away_is_not_deleted_twice(wish: Intent, obser
     steps = plan(desired(wish), observed)
     assert not any(isinstance(step, Remove) and step.object.kind == "Namespace" for step in steps)
     assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+@given(intents((Phase.ACTIVE, Phase.RETAINED), owner=BEFORE), intents((Phase.ACTIVE, Phase.RETAINED)))
+def test_a_change_makes_of_any_former_object_the_wanted_one(former: Intent, wish: Intent) -> None:
+    there = {(each.kind, each.name): json.loads(each.manifest) for each in desired(former).objects}
+    for wanted in desired(wish).objects:
+        manifest = there.get((wanted.kind, wanted.name))
+        if manifest is None:
+            continue
+        manifest["metadata"]["uid"] = "its uid"
+        before = found(manifest, "green", US)
+        for step in settle(US, wanted, before, None):
+            if isinstance(step, Change):
+                patch = json.loads(step.patch)
+                assert patch["metadata"]["uid"] == "its uid", "only this object, not one made since"
+                assert found(merged(manifest, patch), "green", US) == wanted
+            else:
+                assert step in (Remove(before), Create(wanted))
+                assert any(manifest.get(key) != json.loads(wanted.manifest).get(key) for key in ("type", "roleRef"))
 
 
 def test_doors_open_last_and_shut_first() -> None:

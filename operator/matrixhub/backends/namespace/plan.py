@@ -130,7 +130,7 @@ def _toward(desired: State, observed: State, house: Mark | None) -> tuple[list[S
                 refusals.append(step)
             else:
                 steps.append(step)
-    return steps, [] if desired.retained else refusals
+    return steps, refusals
 
 
 def settle(owner: Owner, wanted: Object, found: Object | None, house: Mark | None) -> tuple[Step, ...]:
