@@ -128,11 +128,11 @@ class Hub:
     """The backend under test, and the tenants that it made: they are deleted at the end."""
 
     def __init__(self, stand: Mapping[str, str]) -> None:
+        self.stand = stand
         self.cluster = kafka_cluster(stand)
-        self.client = Client(
-            self.cluster, {"username": stand["KAFKA_ADMIN_USER"], "password": stand["KAFKA_ADMIN_PASSWORD"]}
-        )
         self.root = Login(self.cluster, stand["KAFKA_ROOT_USER"], stand["KAFKA_ROOT_PASSWORD"])
+        self.admin = Login(self.cluster, stand["KAFKA_ADMIN_USER"], stand["KAFKA_ADMIN_PASSWORD"])
+        self.client = Client(self.cluster, {"username": self.admin.username, "password": self.admin.password})
         self._seen: dict[tuple[str, Owner], Intent] = {}
         self._logins: list[Login] = []
 
@@ -190,6 +190,7 @@ class Hub:
                 assert time.monotonic() < deadline, error
                 time.sleep(0.5)
         self.client.close()
+        self.admin.close()
         self.root.close()
 
 

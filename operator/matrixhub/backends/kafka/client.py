@@ -6,12 +6,19 @@ from typing import Any
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Finding, Intent, Survey
 from matrixhub.backends.kafka import actions, codes, desired, plan, reads, writes
-from matrixhub.backends.kafka.session import Session, messages
+from matrixhub.backends.kafka.session import Session, metadata
 from matrixhub.backends.kafka.state import State
 from matrixhub.errors import BackendError
 
-_BROKER_RESOURCE = 4
-_OPEN = "allow.everyone.if.no.acl.found"
+_TRANSACTION, _REFUSED = 1, 53
+_PROBE = "matrixhub-probe"
+"""A transactional id that the admin has no right to; brokers hide the setting that would let it in all the same."""
+_OPEN = Finding(
+    "OpenByDefault",
+    "Kafka lets the operator's user do what no ACL grants it: either the brokers run with "
+    "allow.everyone.if.no.acl.found=true, which opens whatever no ACL names to every tenant (set it to false), or "
+    "the user is a super user or has wide ACLs (give it those of manifests/admin-rights/kafka.acls, and no more)",
+)
 
 
 class Client:
@@ -32,19 +39,13 @@ class Client:
             Rejected: `AdminSecretInvalid`, `AuthenticationFailed`, `CertificateInvalid`, `PermissionDenied`, or
                 `AuthorizerMissing` where Kafka enforces no ACLs at all.
         """
-        brokers = self._session.brokers()
         wildcard = reads.acl_filter(principal_filter="User:*", permission_type=codes.ALLOW)
-        broker = messages.DescribeConfigsRequest.DescribeConfigsResource(
-            resource_type=_BROKER_RESOURCE, resource_name=str(brokers[0]), configuration_keys=[_OPEN]
-        )
-        acls, configs = self._session.send([wildcard, messages.DescribeConfigsRequest(resources=[broker])])
+        probe = metadata.FindCoordinatorRequest(key_type=_TRANSACTION, coordinator_keys=[_PROBE], min_version=4)
+        acls, found = self._session.send([wildcard, probe])
         self._session.require(acls, "listing ACLs")
-        findings = []
-        for result in configs.results:
-            self._session.require(result, "reading the broker's configs")
-            if any(config.name == _OPEN and config.value == "true" for config in result.configs):
-                findings.append(_open_by_default())
-        findings += [_wildcard(resource) for resource in acls.resources if resource.resource_type in codes.SHARED]
+        findings = [_wildcard(resource) for resource in acls.resources if resource.resource_type in codes.SHARED]
+        if any(coordinator.error_code != _REFUSED for coordinator in found.coordinators):
+            findings.append(_OPEN)
         return Survey(self._session.version, findings=tuple(findings))
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
@@ -70,14 +71,6 @@ class Client:
     def close(self) -> None:
         """The connection is closed."""
         self._session.close()
-
-
-def _open_by_default() -> Finding:
-    return Finding(
-        "OpenByDefault",
-        f"Kafka lets everyone at whatever no ACL names ({_OPEN}=true): set it to false, or whatever a Tenant "
-        f"does not guard (topics of a removed Tenant that were retained, for one) is open to all others",
-    )
 
 
 def _wildcard(resource: Any) -> Finding:
