@@ -24,7 +24,7 @@ test: ## everything that CI runs
 check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-timing 2>&1 | tail -n 12; exit $${PIPESTATUS[0]}
+	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/python -m matrixhub.api.crd --check
 	@$(BIN)/pytest -q tests/unit
 

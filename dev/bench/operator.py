@@ -42,7 +42,8 @@ class Operator:
 
     def requests(self) -> dict[str, float]:
         """By backend, the requests made so far."""
-        return self._sum("matrixhub_backend_requests_total", "backend")
+        kubernetes = sum(self._sum("matrixhub_kubernetes_requests_total", "verb").values())
+        return {**self._sum("matrixhub_backend_requests_total", "backend"), "kubernetes": kubernetes}
 
     def writes(self) -> float:
         """Requests that change something in the Kubernetes API."""

@@ -6,6 +6,9 @@ KUBERNETES_REQUESTS = Counter("matrixhub_kubernetes_requests_total", "Requests t
 BACKEND_CALLS = Counter(
     "matrixhub_backend_calls_total", "Calls of a backend's observe, apply and prepare.", ["backend", "call"]
 )
+BACKEND_REQUESTS = Counter(
+    "matrixhub_backend_requests_total", "Round trips to a backend's servers, retries not counted.", ["backend"]
+)
 RECONCILES = Counter("matrixhub_reconciles_total", "Tenants reconciled.", ["backend", "result"])
 RECONCILE_SECONDS = Histogram(
     "matrixhub_reconcile_batch_duration_seconds", "Time to reconcile one batch of tenants.", ["backend"]

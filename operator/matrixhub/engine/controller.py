@@ -160,6 +160,10 @@ class Controller:
         plane.health[backend] = Health(survey, since, version)
         if isinstance(survey, Survey) and survey.repaired:
             self._composer.repaired(cluster, backend, survey.repaired)
+        if plane.authorities.get(backend, "") != plane.bound.get(backend, ""):
+            plane.bound = dict(plane.authorities)
+            for tenant in self.roster.members(cluster):
+                self._housing.add(tenant, Priority.RESYNC)
         self.registrar.add(f"RealtimeCluster/{cluster}")
 
     def _admitted(self, entry: Entry) -> bool:

@@ -50,6 +50,7 @@ class ServiceDesk:
         authority = getattr(section, "ca_secret_ref", None) or (tls.ca_secret_ref if tls else None)
         if authority:
             admin["ca.crt"] = _key(_secret(self.api, namespace, authority), "ca.crt", namespace, authority)
+        plane.authorities[self.kind.name] = admin.get("ca.crt", "") if authority else ""
         return self.kind.client(plane.cluster, admin)
 
     def members(self) -> Iterable[str]:
@@ -117,7 +118,8 @@ class HousingDesk:
                 issues = kind.issues(plane.cluster)
                 credential = self.credentials.ensure(tenant, kind, issues=issues)
                 if credential:
-                    intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential)
+                    ca = plane.authorities.get(kind.name, "")
+                    intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential, ca)
                     secrets[kind.secret_name] = kind.binding(intent)
             intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, None, secrets=secrets)
         return intents

@@ -18,6 +18,10 @@ class Plane:
 
     cluster: RealtimeCluster
     health: dict[str, Health] = field(default_factory=dict)
+    authorities: dict[str, str] = field(default_factory=dict)
+    """By backend, the PEM text of the authority that signs its certificate, as last read from its Secret."""
+    bound: dict[str, str] = field(default_factory=dict)
+    """By backend, the authority that the tenants' Secrets were last told."""
 
 
 @dataclass

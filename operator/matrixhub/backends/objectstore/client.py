@@ -16,6 +16,7 @@ from minio.error import MinioAdminException
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
+from matrixhub import metrics
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import ObjectStoreBackend, RealtimeCluster
 from matrixhub.backends.contract import Applied, Credential, Finding, Intent, Survey
@@ -101,12 +102,14 @@ class _Connections:
         )
         verify = self._authority.name if self._authority else None
         self._s3 = session.client("s3", endpoint_url=store.endpoint, config=config, verify=verify)
+        self._s3.meta.events.register("before-call", _counted)
         self.buckets = Buckets(self._s3, store.provider, store.region)
         self.access: Minio | Aws
         if store.provider == "minio":
             self.access = Minio(store.endpoint or "", key, secret, self._pool, self.buckets)
         else:
             iam = session.client("iam", endpoint_url=store.iam_endpoint, config=config, verify=verify)
+            iam.meta.events.register("before-call", _counted)
             self.access = Aws(iam, self.buckets)
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objectstore")
 
@@ -269,6 +272,10 @@ class Client:
         if reason == "Busy":
             return Transient(reason, f"{where} answered {call} with {name}")
         return Rejected(reason, sentences[reason]) if reason else None
+
+
+def _counted(**_: object) -> None:
+    metrics.BACKEND_REQUESTS.labels(backend="objectstore").inc()
 
 
 def _reason(name: str, call: str) -> str:

@@ -16,6 +16,7 @@ from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 from urllib3 import PoolManager
 
+from matrixhub import metrics
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Intent, Mark, Owner
 from matrixhub.backends.objectstore import actions
@@ -59,14 +60,18 @@ def seal(payload: bytes, secret: str) -> bytes:
 
 
 class _Admin(MinioAdmin):
-    """`MinioAdmin` with the calls it lacks."""
+    """`MinioAdmin` with the calls it lacks, counted."""
+
+    def _url_open(self, *args: Any, **named: Any) -> Any:
+        metrics.BACKEND_REQUESTS.labels(backend="objectstore").inc()
+        return super()._url_open(*args, **named)
 
     def set_user(self, name: str, secret: str) -> None:
         """The user exists, is enabled and has this secret."""
         body = json.dumps({"status": "enabled", "secretKey": secret}).encode()
         self._url_open(
             method="PUT",
-            command=_Command.ADD_USER,  # type: ignore[arg-type]  # its own enumeration is private; only `.value` is read
+            command=_Command.ADD_USER,
             query_params={"accessKey": name},
             body=seal(body, self._provider.retrieve().secret_key),
         )
@@ -74,12 +79,12 @@ class _Admin(MinioAdmin):
     def revoke_tokens(self, name: str) -> None:
         """No temporary token works that the user got so far; the user need not exist."""
         query = {"user": name, "fullRevoke": "true"}
-        self._url_open(method="POST", command=_Command.REVOKE_TOKENS, query_params=query)  # type: ignore[arg-type]
+        self._url_open(method="POST", command=_Command.REVOKE_TOKENS, query_params=query)
 
     def export_buckets(self, name: str = "") -> bytes:
         """A zip of the settings of one bucket, or of all."""
         query = {"bucket": name} if name else None
-        found = self._url_open(method="GET", command=_Command.EXPORT_BUCKETS, query_params=query)  # type: ignore[arg-type]
+        found = self._url_open(method="GET", command=_Command.EXPORT_BUCKETS, query_params=query)
         return bytes(found.data)
 
 

@@ -10,6 +10,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from matrixhub import metrics
 from matrixhub.backends.redis.commands import PROBE, SCRIPTS, Vocabulary
 from matrixhub.errors import Rejected, Transient, Unreachable
 
@@ -77,6 +78,7 @@ class Node:
         """
         if not commands:
             return []
+        metrics.BACKEND_REQUESTS.labels(backend="redis").inc()
         with self._translated():
             connection = self._pool.get_connection()
             try:
