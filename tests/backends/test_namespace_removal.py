@@ -3,6 +3,7 @@
 import base64
 import time
 from collections.abc import Iterator, Mapping
+from secrets import token_hex
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +22,7 @@ from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Owner, Phase
 from matrixhub.backends.namespace import client as client_module
 from matrixhub.backends.namespace.client import Client
+from matrixhub.backends.namespace.plan import Await
 from matrixhub.backends.namespace.state import ORDER
 from matrixhub.engine.vault import Vault
 from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
@@ -58,17 +60,18 @@ def test_a_namespace_of_somebody_else_is_a_conflict(world: World) -> None:
 
 
 def test_a_namespace_of_another_hub_is_a_conflict_unless_it_was_retained(world: World) -> None:
+    tenant = f"ns-restored-{token_hex(3)}"  # as an earlier run's would still be on its way out
     theirs = Owner("another-hub", "uid-1")
-    world.settle(world.intent("ns-restored", owner=theirs))
+    world.settle(world.intent(tenant, owner=theirs))
     with pytest.raises(Conflict, match="another Matrix Hub") as caught:
-        world.settle(world.intent("ns-restored"))
+        world.settle(world.intent(tenant))
     assert caught.value.owner == "another-hub/uid-1"
-    world.settle(world.intent("ns-restored", Phase.DELETED))
-    assert world.get("Secret", "postgres", "ns-restored"), "not ours to delete"
-    world.settle(world.intent("ns-restored", Phase.RETAINED, owner=theirs))
-    world.settle(world.intent("ns-restored"))
-    house = world.have("Namespace", "tenant-ns-restored")["metadata"]["annotations"]
-    assert house[naming.OWNER_ANNOTATION] == f"{HUB}/uid-ns-restored"
+    world.settle(world.intent(tenant, Phase.DELETED))
+    assert world.get("Secret", "postgres", tenant), "not ours to delete"
+    world.settle(world.intent(tenant, Phase.RETAINED, owner=theirs))
+    world.settle(world.intent(tenant))
+    house = world.have("Namespace", naming.namespace(tenant))["metadata"]["annotations"]
+    assert house[naming.OWNER_ANNOTATION] == f"{HUB}/uid-{tenant}"
 
 
 def test_an_object_of_somebody_else_inside_is_left_alone_and_hinders_nothing_else(world: World) -> None:
@@ -173,10 +176,15 @@ def test_removal_works_when_nothing_exists(world: World) -> None:
     assert world.get("Namespace", "tenant-ns-never") is None
 
 
-def test_a_namespace_without_its_marks_is_still_deleted(world: World) -> None:
+def test_a_namespace_without_its_marks_is_still_deleted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.settle(world.intent("ns-bare"))
     world.meddle("Namespace", "tenant-ns-bare", "", {"metadata": {"labels": None, "annotations": None}})
-    world.settle(world.intent("ns-bare", Phase.DELETED))
+    gone = world.intent("ns-bare", Phase.DELETED)
+    with monkeypatch.context() as by_list:
+        by_list.setattr(client_module, "FEW", 0)
+        by_list.setattr(client_module, "SHARE", 10**6)
+        assert any(isinstance(step, Await) for step in world.plans(gone)["ns-bare"])
+    world.settle(gone)
     assert world.get("Namespace", "tenant-ns-bare") is None
 
 

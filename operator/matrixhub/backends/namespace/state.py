@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
+from functools import lru_cache
 from sys import intern
 from typing import Any
 
@@ -144,7 +145,8 @@ def found(manifest: Manifest, tenant: str, owner: Owner) -> Object:
     metadata = manifest["metadata"]
     labels = metadata.get("labels") or {}
     writers = sorted(metadata.get("managedFields") or (), key=lambda entry: str(entry.get("time", "")))
-    mark = _mark(metadata.get("annotations") or {})
+    annotations = metadata.get("annotations") or {}
+    mark = _mark(annotations.get(naming.OWNER_ANNOTATION, ""), annotations.get(RETAINED_ANNOTATION, ""))
     written = any(entry.get("manager") == naming.FIELD_MANAGER for entry in writers)
     return Object(
         kind=manifest["kind"],
@@ -186,12 +188,13 @@ def content(manifest: Manifest) -> str:
     return intern(json.dumps(kept, sort_keys=True, separators=(",", ":")))
 
 
-def _mark(annotations: dict[str, str]) -> Mark | None:
+@lru_cache(maxsize=1 << 14)
+def _mark(text: str, retained: str) -> Mark | None:
+    """The mark that these annotations make; a tenant's dozen objects share one."""
     try:
-        owner = Owner.parse(annotations.get(naming.OWNER_ANNOTATION, ""))
+        return Mark(Owner.parse(text), retained == "true")
     except ValueError:
         return None
-    return Mark(owner, annotations.get(RETAINED_ANNOTATION) == "true")
 
 
 def _namespace_content(metadata: dict[str, Any]) -> dict[str, Any]:
