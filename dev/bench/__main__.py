@@ -15,7 +15,6 @@ from bench.floor import clients, floor
 from bench.onboarding import onboard, remove, single
 from bench.operator import Operator
 from demo import cluster as demo
-
 from matrixhub.config import Config
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import TENANT

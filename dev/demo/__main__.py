@@ -15,13 +15,15 @@ from demo import cluster
 NEXT = """
 It is running. To try next:
 
-  . {state}/env                                       # kubectl, psql, redis-cli and aws now reach the stand
+  . {state}/env                      # kubectl, psql, redis-cli and aws now reach the stand
   kubectl get tenants -o wide
   kubectl describe tenant greenwood
-  kubectl -n tenant-greenwood get secret postgres -o go-template='{{{{.data.uri | base64decode}}}}{{{{"\\n"}}}}'
-  psql "$(kubectl -n tenant-greenwood get secret postgres -o go-template='{{{{.data.uri | base64decode}}}}')" -c 'select count(*) from students'
+
+  uri=$(kubectl -n tenant-greenwood get secret postgres -o go-template='{{{{.data.uri | base64decode}}}}')
+  psql "$uri" -c 'select count(*) from students'          # Greenwood's own, and nobody else's
+
   kubectl patch tenant riverside --type=merge -p '{{"spec":{{"suspended":true}}}}'
-  kubectl -n tenant-hillcrest delete secret redis && sleep 2 && kubectl -n tenant-hillcrest get secret redis
+  kubectl -n tenant-hillcrest delete secret redis; sleep 1; kubectl -n tenant-hillcrest get secret redis
 
 make down ends all of it.
 """

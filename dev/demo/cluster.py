@@ -34,7 +34,9 @@ def environment() -> dict[str, str]:
 def kubectl(env: Mapping[str, str], *words: str, text: str | None = None, quiet: bool = True) -> str:
     """What kubectl printed. Raises Failed with its complaint."""
     pipe = subprocess.PIPE if quiet else None
-    done = subprocess.run(["kubectl", *words], env=dict(env), input=text, stdout=pipe, stderr=pipe, text=True, check=False)
+    done = subprocess.run(
+        ["kubectl", *words], env=dict(env), input=text, stdout=pipe, stderr=pipe, text=True, check=False
+    )
     if done.returncode:
         raise Failed(f"kubectl {' '.join(words)}: {done.stdout or ''}{done.stderr or ''}")
     return done.stdout or ""

@@ -1,7 +1,6 @@
 """The composition root: the only place that wires."""
 
 import asyncio
-import signal
 import sys
 
 import prometheus_client
@@ -67,7 +66,7 @@ KINDS = (
 
 
 async def run(config: Config) -> None:
-    """Runs the operator until SIGTERM or SIGINT."""
+    """Runs the operator until SIGTERM or SIGINT, which Kopf listens for."""
     echoes = Echoes()
     api = KubeApi(on_write=echoes.note)
     vault = Vault(api, {kind.name: kind.secret_name for kind in KINDS})
@@ -79,13 +78,10 @@ async def run(config: Config) -> None:
         api=api,
         resync=config.resync_seconds,
     )
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     if config.metrics_port:
         prometheus_client.start_http_server(config.metrics_port)
     engine = asyncio.create_task(controller.run())
-    watching = asyncio.create_task(watch(controller, echoes, stop))
+    watching = asyncio.create_task(watch(controller, echoes))
     done, _ = await asyncio.wait({engine, watching}, return_when=asyncio.FIRST_COMPLETED)
     engine.cancel()
     for task in done:

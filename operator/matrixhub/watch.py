@@ -111,7 +111,7 @@ def settings() -> kopf.OperatorSettings:
     return chosen
 
 
-async def watch(controller: Controller, echoes: Echoes, stop: asyncio.Event) -> None:
-    """Watches until `stop` is set."""
+async def watch(controller: Controller, echoes: Echoes) -> None:
+    """Watches until SIGTERM or SIGINT."""
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    await kopf.operator(registry=registry(controller, echoes), settings=settings(), clusterwide=True, stop_flag=stop)
+    await kopf.operator(registry=registry(controller, echoes), settings=settings(), clusterwide=True)

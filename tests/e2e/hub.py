@@ -73,7 +73,7 @@ class Hub:
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         """The manifests are applied as a pipeline would."""
-        text = "\n---\n".join(json.dumps(manifest) for manifest in manifests)
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
         self.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", "-", text=text)
 
     def tenant(self, name: str, **spec: Any) -> dict[str, Any]:

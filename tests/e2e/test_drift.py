@@ -1,4 +1,4 @@
-"""What is altered or removed by hand is back, Kubernetes objects within 5 s and the rest within 60 s, and it is told."""
+"""What others alter or remove is back, Kubernetes objects within 5 s and the rest within 60 s, and it is told."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -112,7 +112,9 @@ def test_backends_are_repaired_within_60_seconds(hub: Hub, tenant: str):
     with postgres(hub) as database, kafka(hub) as broker:
         # Postgres: the role's attributes, its membership, and the guard of a table
         role = f"tenant_{tenant}"
+        database.execute(f"set role {hub.env['PG_ADMIN_USER']}")
         database.execute("create table if not exists public.drift_notes (tenant_id text not null, body text)")
+        database.execute("reset role")
         database.execute(f'alter role "{role}" connection limit 999 createdb')
         checks["role attribute"] = lambda: database.execute(
             "select 1 from pg_roles where rolname = %s and rolconnlimit = 20 and not rolcreatedb", [role]

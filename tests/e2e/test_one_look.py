@@ -2,7 +2,7 @@
 
 import time
 
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
 
 CONDITIONS = ["Ready", "NamespaceReady", "PostgresReady", "RedisReady", "KafkaReady", "ObjectStoreReady"]
 

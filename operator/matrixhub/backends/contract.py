@@ -132,7 +132,7 @@ class Backend(Protocol[S, A]):
     """
 
     def prepare(self) -> Survey:
-        """The shared part is in place and healthy (Postgres: schema, function, policies); called at first and at each resync."""
+        """The shared part is in place and healthy; called at first and at each resync."""
         ...
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, S | BackendError]:
@@ -144,7 +144,7 @@ class Backend(Protocol[S, A]):
         ...
 
     def plan(self, desired: S, observed: S) -> tuple[A, ...]:
-        """The steps from observed to desired. Pure. Raises `Conflict` or `Rejected`; names no object without our mark."""
+        """The steps from observed to desired, of objects with our mark only. Pure. Raises `Conflict` or `Rejected`."""
         ...
 
     def apply(self, plans: Mapping[str, tuple[A, ...]]) -> Mapping[str, Applied]:

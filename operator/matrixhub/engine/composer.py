@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from matrixhub.api import conditions, naming
-from matrixhub.engine.events import event
+from matrixhub.engine.events import Subject, event
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.registrar import Writes
 from matrixhub.engine.roster import Roster
@@ -59,7 +59,7 @@ class Composer:
         return Writes(
             finalizer,
             _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
-            _events("Tenant", identity, "", news, entry.tenant.status, status, now),
+            _events(Subject("Tenant", name, "", metadata.uid), news, entry.tenant.status, status, now),
         )
 
     def _finished(self, entry: Entry) -> bool:
@@ -83,7 +83,9 @@ class Composer:
         return Writes(
             None,
             _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,
-            _events("RealtimeCluster", identity, metadata.namespace, news, before, status, now),
+            _events(
+                Subject("RealtimeCluster", metadata.name, metadata.namespace, metadata.uid), news, before, status, now
+            ),
         )
 
 
@@ -106,36 +108,20 @@ def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] 
 
 
 def _events(
-    kind: str,
-    identity: Mapping[str, Any],
-    namespace: str,
-    news: list[tuple[str, str]],
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    now: datetime,
+    about: Subject, news: list[tuple[str, str]], before: Mapping[str, Any], after: Mapping[str, Any], now: datetime
 ) -> tuple[Manifest, ...]:
     told = [("Normal", reason, message) for reason, message in news]
     known = {condition.type: condition for condition in conditions.parse(before)}
     for condition in conditions.parse(after):
         past = known.get(condition.type)
         reasons = {condition.reason, past.reason if past else ""}
-        if condition.type in (conditions.READY, conditions.STALLED) or (kind == "Tenant" and "Unreachable" in reasons):
+        if condition.type in (conditions.READY, conditions.STALLED) or (
+            about.kind == "Tenant" and "Unreachable" in reasons
+        ):
             # The RealtimeCluster tells of an outage once, not each of ten thousand Tenants.
             continue
         if condition.status == "False" and (past is None or (past.status, past.reason) != ("False", condition.reason)):
             told.append(("Warning", condition.reason, f"{condition.type}: {condition.message}"))
         elif condition.status == "True" and past and past.status == "False":
             told.append(("Normal", "Recovered", f"{condition.type}: {condition.message}"))
-    return tuple(
-        event(
-            kind,
-            identity["name"],
-            namespace,
-            identity["uid"],
-            type_=type_,
-            reason=reason,
-            message=message,
-            now=now,
-        )
-        for type_, reason, message in told
-    )
+    return tuple(event(about, type_=type_, reason=reason, message=message, now=now) for type_, reason, message in told)

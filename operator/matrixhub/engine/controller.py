@@ -99,7 +99,7 @@ class Controller:
         try:
             cluster = RealtimeCluster.model_validate(body)
         except ValidationError as error:
-            log.error("RealtimeCluster %s cannot be read: %s", body["metadata"]["name"], describe(error))
+            log.error("RealtimeCluster %s cannot be read: %s", body["metadata"]["name"], describe(error))  # noqa: TRY400 - a user's mistake, no stack
             return
         plane = self.roster.planes.get(cluster.key)
         changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation

@@ -46,7 +46,7 @@ class Registrar:
         self._api = api
         self._compose = compose
         self._written = written
-        self._queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))
+        self._queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
         self._woken = asyncio.Event()
         self._free = asyncio.Semaphore(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="registrar")

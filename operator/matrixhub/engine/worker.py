@@ -81,7 +81,7 @@ class Worker:
 
     def __init__(self, name: str, desk: Desk, resync: float) -> None:
         self.name = name
-        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))
+        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
         self._desk = desk
         self._resync = resync
         self._backend: Backend[Any, Any] | None = None
@@ -144,7 +144,7 @@ class Worker:
         """The shared part is in place; at each resync everybody is looked at."""
         survey: Survey = await self._call(self._prepare)
         if now >= self._next_resync:
-            self._next_resync = now + self._resync * random.uniform(0.9, 1.0)
+            self._next_resync = now + self._resync * random.uniform(0.9, 1.0)  # noqa: S311 - spreads load
             for tenant in self._desk.members():
                 self.queue.add(tenant, Priority.RESYNC)
         await self._feel_pulse(now)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import ConnectionError as NoConnection
 from minio.error import MinioAdminException
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
@@ -255,7 +256,7 @@ class Client:
             return Rejected(
                 "CertificateInvalid", f"{where} shows a certificate that objectStore.caSecretRef does not vouch for"
             )
-        if isinstance(error, (HTTPClientError, HTTPError)):
+        if isinstance(error, (NoConnection, HTTPClientError, HTTPError)):
             return Unreachable(f"{where} does not answer: {type(error).__name__}")
         if isinstance(error, zipfile.BadZipFile):
             return Transient("Busy", f"{where} broke off its list of buckets: one changed meanwhile")
