@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
+from tests.support import ROOT, cluster, intent
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Applied, Intent, Phase, Survey
@@ -16,14 +17,14 @@ from matrixhub.backends.postgres.client import Client
 from matrixhub.backends.postgres.plan import Action, transactions
 from matrixhub.backends.postgres.state import Share
 from matrixhub.errors import BackendError
-from tests.support import ROOT, cluster, intent
 
 TABLES = """
 CREATE TABLE students (tenant_id text NOT NULL, id bigserial, name text, PRIMARY KEY (tenant_id, id));
 CREATE TABLE courses (tenant_id varchar(40) NOT NULL, id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
 CREATE TABLE enrolments (tenant_id text NOT NULL, id uuid PRIMARY KEY DEFAULT gen_random_uuid(), student_id bigint,
     name text, mentor uuid, UNIQUE (tenant_id, id),
-    FOREIGN KEY (tenant_id, mentor) REFERENCES enrolments (tenant_id, id), FOREIGN KEY (tenant_id, student_id) REFERENCES students (tenant_id, id));
+    FOREIGN KEY (tenant_id, mentor) REFERENCES enrolments (tenant_id, id),
+    FOREIGN KEY (tenant_id, student_id) REFERENCES students (tenant_id, id));
 CREATE TABLE audit_log (tenant_id text NOT NULL, id bigserial, name text, PRIMARY KEY (tenant_id, id))
     PARTITION BY LIST (tenant_id);
 CREATE SCHEMA "School Data";
@@ -169,7 +170,7 @@ def grant_admin_rights(stand: Mapping[str, str], database: str) -> None:
     environment = {"PATH": "/usr/bin:/bin"} | {key: stand[key] for key in ("PGHOST", "PGPORT", "PGUSER", "PGPASSWORD")}
     file = ROOT / "manifests" / "admin-rights" / "postgres.sql"
     command = ["psql", "-q", "-d", database, "-v", f"admin={stand['PG_ADMIN_USER']}", "-f", str(file)]
-    subprocess.run(command, check=True, env=environment, capture_output=True)  # noqa: S603 - psql with a file of ours
+    subprocess.run(command, check=True, env=environment, capture_output=True)
 
 
 __all__ = ["MANAGED", "World", "grant_admin_rights", "replace", "superuser", "world"]

@@ -12,7 +12,7 @@ from psycopg import errors
 from tests.backends.postgres_world import World, superuser, world
 
 from matrixhub.backends.contract import Applied, Intent, Owner, Phase
-from matrixhub.backends.postgres.data import BATCH
+from matrixhub.backends.postgres.data import LARGEST_BATCH
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 
@@ -221,7 +221,7 @@ def test_removing_what_never_was_does_nothing(world: World, phase: Phase) -> Non
 
 def test_more_rows_than_a_batch_go_batch_by_batch(world: World, school: Intent) -> None:
     with world.login(school) as session:
-        session.execute(f"INSERT INTO courses (name) SELECT 'x' FROM generate_series(1, {BATCH * 2 + 5})")
+        session.execute(f"INSERT INTO courses (name) SELECT 'x' FROM generate_series(1, {LARGEST_BATCH * 2 + 5})")
     world.remove("pg-a")
     assert world.count("courses", "pg-a") == 0
 
@@ -249,7 +249,8 @@ def test_tables_that_refer_in_a_circle_are_emptied(world: World, school: Intent)
     world.prepare()
     with world.login(school) as session:
         session.execute(
-            "INSERT INTO rooms (id) VALUES (1); INSERT INTO keepers (id, room) VALUES (1, 1); UPDATE rooms SET keeper = 1"
+            "INSERT INTO rooms (id) VALUES (1); INSERT INTO keepers (id, room) VALUES (1, 1);"
+            " UPDATE rooms SET keeper = 1"
         )
     world.remove("pg-a")
     assert (world.count("rooms", "pg-a"), world.count("keepers", "pg-a")) == (0, 0)
@@ -321,9 +322,18 @@ def test_another_hub_s_tenant_is_a_conflict_until_it_is_retained(world: World, s
     world.reconcile(world.intent("pg-a", Phase.DELETED, owner=Owner("other-hub", "uid-x")))
 
 
+def test_a_mark_that_cannot_be_read_is_that_tenant_s_trouble_alone(world: World, school: Intent) -> None:
+    world.root.execute("UPDATE matrixhub.tenant SET owner = 'x' WHERE id = 'pg-a'")
+    other = world.intent("pg-b")
+    found = world.client.observe([school, other])
+    assert isinstance(found["pg-a"], Rejected)
+    assert world.client.plan(world.client.desired(other), found["pg-b"])  # type: ignore[arg-type] # no error is there
+    world.root.execute("UPDATE matrixhub.tenant SET owner = 'hub/uid-pg-a' WHERE id = 'pg-a'")
+
+
 def test_a_table_under_a_partition_s_name_is_a_conflict(world: World) -> None:
     world.admin.execute('CREATE TABLE "audit_log_pg-a" (x int)')
-    with pytest.raises(Conflict, match="public.audit_log_pg-a is a table of role hub_admin"):
+    with pytest.raises(Conflict, match=r"public\.audit_log_pg-a is a table of role hub_admin"):
         world.plan(world.intent("pg-a"))
     assert world.role("pg-a") is None
     world.admin.execute('DROP TABLE "audit_log_pg-a"')
@@ -331,7 +341,7 @@ def test_a_table_under_a_partition_s_name_is_a_conflict(world: World) -> None:
 
 def test_a_detached_partition_is_told_and_not_touched(world: World, school: Intent) -> None:
     world.admin.execute('ALTER TABLE audit_log DETACH PARTITION "audit_log_pg-a"')
-    with pytest.raises(Conflict, match="attach it to public.audit_log"):
+    with pytest.raises(Conflict, match=r"attach it to public\.audit_log"):
         world.plan(school)
     world.admin.execute("ALTER TABLE audit_log ATTACH PARTITION \"audit_log_pg-a\" FOR VALUES IN ('pg-a')")
     assert world.reconcile(school) == ()
@@ -465,12 +475,12 @@ def test_a_server_that_falls_silent_does_not_hold_its_worker(
     world: World, school: Intent, proxy: Proxy, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("matrixhub.backends.postgres.session.CONNECT_SECONDS", 1)
+    client = world.other_client(host="127.0.0.1", port=proxy.port)
     calls: dict[str, Callable[[], object]] = {
         "observe": lambda: client.observe([school]),
-        "prepare": lambda: client.prepare(),
+        "prepare": client.prepare,
         "apply": lambda: client.apply({"pg-a": world.plan(world.intent("pg-a", Phase.SUSPENDED))}),
     }
-    client = world.other_client(host="127.0.0.1", port=proxy.port)
     client.observe([school])
     proxy.mute.set()
     began = time.monotonic()
@@ -483,8 +493,10 @@ def test_a_server_that_falls_silent_does_not_hold_its_worker(
 
 
 def test_before_it_is_prepared_a_database_is_asked_for_later(world: World) -> None:
+    client = world.other_client(database="postgres")
     with pytest.raises(Transient) as error:
-        world.other_client(database="postgres").observe([world.intent("pg-a")])
+        client.observe([world.intent("pg-a")])
+    client.close()
     assert error.value.reason == "NotPrepared"
 
 

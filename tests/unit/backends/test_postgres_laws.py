@@ -1,10 +1,11 @@
-"""The laws of the Postgres backend's plans: nothing to do when nothing differs, convergence, and hands off what is not ours."""
+"""The laws of the Postgres backend's plans: idle when nothing differs, convergence, hands off what is not ours."""
 
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import cluster, intent
 
 from matrixhub.backends.contract import Mark, Owner, Phase
 from matrixhub.backends.postgres import desired as wishes
@@ -28,7 +29,6 @@ from matrixhub.backends.postgres.state import (
     Table,
 )
 from matrixhub.errors import Conflict, Rejected
-from tests.support import cluster, intent
 
 STAND = {"PGHOST": "db", "PGPORT": "5432", "PGDATABASE": "hub", "REDIS_HOST": "redis", "REDIS_PORT": "6379"}
 ON = cluster(STAND | {"KAFKA_BOOTSTRAP": "kafka:9092", "S3_ENDPOINT": "http://s3"})
@@ -98,7 +98,7 @@ def apply_to(share: Share, actions: tuple[Action, ...]) -> Share:
     return share
 
 
-def _apply(share: Share, action: Action) -> Share:  # noqa: PLR0911, PLR0912, C901 - one line per kind of action
+def _apply(share: Share, action: Action) -> Share:  # noqa: PLR0911 - one line per kind of action
     role = share.role
     match action:
         case steps.Claim():
@@ -138,7 +138,7 @@ def _apply(share: Share, action: Action) -> Share:  # noqa: PLR0911, PLR0912, C9
     return replace(share, role=_alter(role, action))
 
 
-def _alter(role: Role, action: Action) -> Role:  # noqa: PLR0911 - one line per kind of action
+def _alter(role: Role, action: Action) -> Role:  # noqa: C901, PLR0911, PLR0912 - one line per kind of action
     match action:
         case steps.AlterRole(options=options):
             assert "REPLICATION" not in role.powers, "only a superuser may alter such a role"
@@ -201,9 +201,8 @@ def test_nothing_is_done_when_nothing_differs(share: Share) -> None:
 
 @given(wanted(), found() | found(marked=False))
 def test_a_plan_leads_to_what_is_wanted(desired: Share, observed: Share) -> None:
-    if desired.mark is None or desired.mark.retained:
-        if observed.mark is None:
-            return  # nothing of ours: see below
+    if observed.mark is None and (desired.mark is None or desired.mark.retained):
+        return  # nothing of ours: see below
     result = apply_to(observed, plan(desired, observed))
     assert settled(result, desired) == desired
     assert plan(desired, result) == ()
@@ -302,7 +301,7 @@ tables = st.builds(
     partitioned=st.booleans(),
     secured=st.booleans(),
     forced=st.booleans(),
-    policies=st.lists(right_policies | wrong_policies).map(some_policies),
+    policies=st.lists(right_policies | wrong_policies, max_size=2).map(some_policies),
     default=st.sampled_from(["", "'x'::text", wishes.DEFAULT]),
     indexed=st.booleans(),
     grants=grants,
@@ -317,9 +316,11 @@ wrong_functions = st.sampled_from(sorted(wishes.FUNCTIONS)).map(lambda function:
 
 @st.composite
 def databases(draw: st.DrawFn) -> Database:
-    found_tables = draw(st.lists(tables, unique_by=lambda table: table.name))
-    found_pieces = draw(st.lists(pieces, unique_by=lambda piece: piece.name))
-    functions = {f.name: f for f in draw(st.lists(st.sampled_from(sorted(wishes.FUNCTIONS)) | wrong_functions))}
+    found_tables = draw(st.lists(tables, max_size=2, unique_by=lambda table: table.name))
+    found_pieces = draw(st.lists(pieces, max_size=1, unique_by=lambda piece: piece.name))
+    functions = {
+        f.name: f for f in draw(st.lists(st.sampled_from(sorted(wishes.FUNCTIONS)) | wrong_functions, max_size=2))
+    }
     return Database(
         tenant_column="tenant_id",
         schemas=frozenset({"public"}),
@@ -337,7 +338,7 @@ def databases(draw: st.DrawFn) -> Database:
     )
 
 
-def mended(database: Database, actions: tuple[base.Action, ...]) -> Database:
+def mended(database: Database, actions: tuple[base.Action, ...]) -> Database:  # noqa: C901 - one line per kind of action
     for action in actions:
         match action:
             case base.CreateGroup(role):
@@ -372,7 +373,7 @@ def mended(database: Database, actions: tuple[base.Action, ...]) -> Database:
     return database
 
 
-def _mended(table: Table, action: base.TableAction) -> Table:
+def _mended(table: Table, action: base.TableAction) -> Table:  # noqa: PLR0911 - one line per kind of action
     if action.table != table.name:
         return table
     assert not table.obstacle, "what we may not manage is not touched"

@@ -9,14 +9,14 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support import cluster, intent
 
 from matrixhub.backends.contract import Credential, Owner, Phase
-from matrixhub.backends.postgres import catalog, desired
-from matrixhub.backends.postgres.data import deletion_order
+from matrixhub.backends.postgres import desired, places
+from matrixhub.backends.postgres.data import Reference, deletion_order
 from matrixhub.backends.postgres.state import Name
 from matrixhub.backends.postgres.statements import scram
 from matrixhub.errors import Rejected
-from tests.support import cluster, intent
 
 STAND = {
     "PGHOST": "db.example",
@@ -100,12 +100,16 @@ def test_the_verifier_is_the_one_postgres_would_make() -> None:
     assert scram(password) != scram(password), "each has its own salt"
 
 
+def refers(table: Name, *targets: Name) -> list[Reference]:
+    return [Reference(table, ("tenant_id", "x"), target, ("tenant_id", "id")) for target in targets]
+
+
 def test_rows_go_before_the_rows_they_refer_to() -> None:
     students, courses, enrolments, notes = (
         Name("public", name) for name in ("students", "courses", "enrolments", "notes")
     )
-    refers = {enrolments: frozenset({students, courses}), notes: frozenset({notes, enrolments})}
-    order = deletion_order([students, courses, enrolments, notes], refers)
+    keys = refers(enrolments, students, courses) + refers(notes, notes, enrolments)
+    order = deletion_order([students, courses, enrolments, notes], keys)
     place = {table: number for number, group in enumerate(order) for table in group}
     assert place[notes] < place[enrolments] < min(place[students], place[courses])
     assert all(len(group) == 1 for group in order)
@@ -113,20 +117,20 @@ def test_rows_go_before_the_rows_they_refer_to() -> None:
 
 def test_tables_that_refer_in_a_circle_go_together() -> None:
     a, b, c = (Name("public", name) for name in "abc")
-    order = deletion_order([a, b, c], {a: frozenset({b}), b: frozenset({a}), c: frozenset({a})})
+    order = deletion_order([a, b, c], refers(a, b) + refers(b, a) + refers(c, a))
     assert order == (frozenset({c}), frozenset({a, b}))
 
 
 tables_by_name = st.sampled_from([Name("public", name) for name in "abcdef"])
 
 
-@given(st.dictionaries(tables_by_name, st.frozensets(tables_by_name)))
-def test_every_table_goes_once_and_no_reference_points_ahead(refers: dict[Name, frozenset[Name]]) -> None:
+@given(st.lists(st.tuples(tables_by_name, tables_by_name)))
+def test_every_table_goes_once_and_no_reference_points_ahead(pairs: list[tuple[Name, Name]]) -> None:
     tables = [Name("public", name) for name in "abcdef"]
-    order = deletion_order(tables, refers)
+    order = deletion_order(tables, [key for table, target in pairs for key in refers(table, target)])
     assert sorted(table for group in order for table in group) == tables
     place = {table: number for number, group in enumerate(order) for table in group}
-    assert all(place[table] <= place[target] for table, targets in refers.items() for target in targets)
+    assert all(place[table] <= place[target] for table, target in pairs)
 
 
 def rows(*bounds: tuple[str, str, str]) -> list[dict[str, object]]:
@@ -137,7 +141,7 @@ def rows(*bounds: tuple[str, str, str]) -> list[dict[str, object]]:
 
 def test_a_tenant_s_place_is_found_by_name_by_bound_or_in_company() -> None:
     parents = [{"oid": 1, "schema": "public", "name": "audit", "owner": ""}]
-    places = catalog.Places(parents, ["a", "b", "c", "d"])
+    found = places.Places(parents, ["a", "b", "c", "d"])
     named = {
         "parent": 1,
         "schema": "public",
@@ -156,13 +160,13 @@ def test_a_tenant_s_place_is_found_by_name_by_bound_or_in_company() -> None:
         "kind": "v",
         "owner": "mallory",
     }
-    places.learn([named, stray])
-    assert places.missing() == {"b", "c", "d"}
-    places.learn(rows(("mine", "FOR VALUES IN ('b')", ""), ("both", "FOR VALUES IN ('c', 'it''s')", "")))
-    assert places.missing() == {"d"}
-    assert {p.name.relation for t in "abc" for p in places.of(t)[0]} == {"audit_a", "mine"}
-    assert places.of("c") == (frozenset(), frozenset())
-    (lacking,) = places.of("d")[1]
+    found.learn([named, stray])
+    assert found.missing() == {"b", "c", "d"}
+    found.learn(rows(("mine", "FOR VALUES IN ('b')", ""), ("both", "FOR VALUES IN ('c', 'it''s')", "")))
+    assert found.missing() == {"d"}
+    assert {p.name.relation for t in "abc" for p in found.of(t)[0]} == {"audit_a", "mine"}
+    assert found.of("c") == (frozenset(), frozenset())
+    (lacking,) = found.of("d")[1]
     assert lacking.name == Name("public", "audit_d")
     assert lacking.taken == "a view of role mallory"
 

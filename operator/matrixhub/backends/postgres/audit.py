@@ -28,7 +28,8 @@ WITH RECURSIVE managed AS ({_MANAGED}), over (oid) AS (
     SELECT oid FROM managed
     UNION
     SELECT r.ev_class FROM over
-    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = over.oid AND d.classid = 'pg_rewrite'::regclass
+    JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = over.oid
+        AND d.classid = 'pg_rewrite'::regclass
     JOIN pg_rewrite r ON r.oid = d.objid
 )
 SELECT n.nspname || '.' || c.relname AS name, c.relkind::text AS kind, o.rolname::text AS owner,
@@ -55,24 +56,24 @@ ORDER BY 1
 
 # Superusers are everywhere and see everything; one that may act as a tenant from the pool is a mistake.
 ROLES = f"""
-SELECT r.rolname::text AS name, r.rolsuper AS super,
-    CASE WHEN r.rolsuper THEN 'SUPERUSER' ELSE 'BYPASSRLS' END AS power
-FROM pg_roles r
-WHERE r.rolname NOT LIKE '{_LIKE}'
-  AND ((NOT r.rolsuper AND r.rolbypassrls
-        AND EXISTS (SELECT FROM pg_class c
-                    WHERE c.oid IN ({_MANAGED}) AND has_table_privilege(r.oid, c.oid, 'SELECT, INSERT, UPDATE, DELETE')))
-       OR ((r.rolsuper OR r.rolbypassrls)
-           AND EXISTS (SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid
-                       WHERE m.member = r.oid AND g.rolname = '{POOL}')))
+WITH strong AS MATERIALIZED (
+    SELECT oid, rolname::text AS name, rolsuper FROM pg_roles
+    WHERE (rolsuper OR rolbypassrls) AND rolname NOT LIKE '{_LIKE}'
+)
+SELECT s.name, CASE WHEN s.rolsuper THEN 'SUPERUSER' ELSE 'BYPASSRLS' END AS power
+FROM strong s
+WHERE EXISTS (SELECT FROM pg_auth_members m WHERE m.member = s.oid AND m.roleid = to_regrole('{POOL}'))
+   OR NOT s.rolsuper AND EXISTS (
+       SELECT FROM ({_MANAGED} AND NOT c.relispartition) AS managed
+       WHERE has_table_privilege(s.oid, managed.oid, 'SELECT, INSERT, UPDATE, DELETE'))
 ORDER BY 1
 """
 
 STRANGERS = f"""
-SELECT r.rolname::text AS name
-FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member JOIN pg_roles g ON g.oid = m.roleid
-WHERE g.rolname = '{GROUP}' AND r.rolname LIKE '{_LIKE}'
-  AND NOT EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = r.rolname)
+SELECT name
+FROM (SELECT pg_get_userbyid(m.member) AS name FROM pg_auth_members m
+      WHERE m.roleid = to_regrole('{GROUP}') OFFSET 0) AS members
+WHERE name LIKE '{_LIKE}' AND NOT EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = name)
 ORDER BY 1
 """
 
@@ -138,37 +139,59 @@ def findings(database: Database, rows: Rows) -> tuple[Finding, ...]:
 
 
 def _view(row: Mapping[str, Any]) -> Finding:
+    view = row["name"]
     if row["kind"] == "m":
-        text = f"Materialized view {row['name']} holds rows of all tenants and tenants may read it. Revoke that, or make it a view with security_invoker"
-        return Finding("MaterializedViewShared", text)
+        return Finding(
+            "MaterializedViewShared",
+            f"Materialized view {view} holds rows of all tenants and tenants may read it. Revoke that, or make it "
+            "a view with security_invoker",
+        )
     sees = "rows of every tenant" if row["bypasses"] else "what its owner may see, not what the tenant may"
-    text = f"View {row['name']} asks as its owner {row['owner']} and so shows {sees}. ALTER VIEW {row['name']} SET (security_invoker = true)"
-    return Finding("ViewNotSecurityInvoker", text)
+    return Finding(
+        "ViewNotSecurityInvoker",
+        f"View {view} asks as its owner {row['owner']} and so shows {sees}. "
+        f"ALTER VIEW {view} SET (security_invoker = true)",
+    )
 
 
 def _function(row: Mapping[str, Any]) -> Finding:
-    text = f"Function {row['name']} is SECURITY DEFINER: tenants may call it and it acts as {row['owner']}. REVOKE EXECUTE ON FUNCTION {row['name']} FROM PUBLIC, {GROUP}, or make it SECURITY INVOKER"
-    return Finding("FunctionSecurityDefiner", text)
+    return Finding(
+        "FunctionSecurityDefiner",
+        f"Function {row['name']} is SECURITY DEFINER: tenants may call it and it acts as {row['owner']}. "
+        f"REVOKE EXECUTE ON FUNCTION {row['name']} FROM PUBLIC, {GROUP}, or make it SECURITY INVOKER",
+    )
 
 
 def _role(row: Mapping[str, Any]) -> Finding:
-    text = f'Role {row["name"]} has {row["power"]}: no policy holds it on the tenants\' tables. ALTER ROLE "{row["name"]}" NO{row["power"]}, or accept that it sees every tenant'
-    return Finding("RoleBypassesRowSecurity", text)
+    return Finding(
+        "RoleBypassesRowSecurity",
+        f"Role {row['name']} has {row['power']}: no policy holds it on the tenants' tables. "
+        f'ALTER ROLE "{row["name"]}" NO{row["power"]}, or accept that it sees every tenant',
+    )
 
 
 def _stranger(row: Mapping[str, Any]) -> Finding:
-    text = f'Role {row["name"]} is in {GROUP} without being a tenant of this database: it reads the rows of that id. REVOKE {GROUP} FROM "{row["name"]}"'
-    return Finding("UnknownTenantRole", text)
+    return Finding(
+        "UnknownTenantRole",
+        f"Role {row['name']} is in {GROUP} without being a tenant of this database: it reads the rows of that id. "
+        f'REVOKE {GROUP} FROM "{row["name"]}"',
+    )
 
 
 def _key(row: Mapping[str, Any]) -> Finding:
-    text = f"Foreign key {row['key']} of {row['name']} does not include the tenant column: a row of one tenant can refer to another's in {row['target']}. Add the column to the key"
-    return Finding("ForeignKeyAcrossTenants", text)
+    return Finding(
+        "ForeignKeyAcrossTenants",
+        f"Foreign key {row['key']} of {row['name']} does not include the tenant column: a row of one tenant can refer "
+        f"to another's in {row['target']}. Add the column to the key",
+    )
 
 
 def _nested(row: Mapping[str, Any]) -> Finding:
-    text = f"Partition {row['name']} is itself partitioned by tenant: Matrix Hub adds partitions at the first level only. Add one per tenant there yourself, or a default partition"
-    return Finding("PartitionsNested", text)
+    return Finding(
+        "PartitionsNested",
+        f"Partition {row['name']} is itself partitioned by tenant: Matrix Hub adds partitions at the first level only. "
+        "Add one per tenant there yourself, or a default partition",
+    )
 
 
 _SENTENCES = {

@@ -5,14 +5,11 @@ Each query serves any number of tenants or tables, so the round trips don't grow
 
 # ruff: noqa: S608 - what is put into these texts are constants of ours; values are parameters or quoted literals
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Mark, Owner
-from matrixhub.backends.postgres.desired import partition_name
 from matrixhub.backends.postgres.state import (
     GROUP,
     POOL,
@@ -21,33 +18,31 @@ from matrixhub.backends.postgres.state import (
     Function,
     Grant,
     Name,
-    Partition,
     Piece,
     Policy,
     Role,
     Share,
     Table,
 )
+from matrixhub.errors import Rejected
 
 Row = Mapping[str, Any]
 
 _ROLES_LIKE = naming.postgres_role("").replace("_", r"\_") + "%%"  # doubled: every query has parameters
 
 # Whose privileges matter: PUBLIC, the group, the pool, and every role that the functions would take for a tenant.
-_GRANTEES = f"""
-    SELECT 0::oid AS oid, 'PUBLIC' AS rolname
-    UNION ALL
-    SELECT oid, rolname::text FROM pg_roles WHERE rolname IN ('{GROUP}', '{POOL}') OR rolname LIKE '{_ROLES_LIKE}'
-"""
+# Asked of the few grantees that a relation has, never by joining all roles: there are as many as tenants.
+_GRANTEE = "CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(acl.grantee)::text END"
+_MATTERS = f"({_GRANTEE} IN ('PUBLIC', '{GROUP}', '{POOL}') OR {_GRANTEE} LIKE '{_ROLES_LIKE}')"
 
 # Privileges on relation c as [grantee, privilege]; those on single columns count like those on all.
-_GRANTS = """
-    SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(g.rolname, acl.privilege_type)), '[]')
+_GRANTS = f"""
+    SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array({_GRANTEE}, acl.privilege_type)), '[]')
     FROM (SELECT c.relacl AS list WHERE c.relacl IS NOT NULL
           UNION ALL
           SELECT attacl FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL) AS lists,
-         aclexplode(lists.list) AS acl JOIN grantees g ON g.oid = acl.grantee
-    WHERE acl.grantee <> c.relowner
+         aclexplode(lists.list) AS acl
+    WHERE acl.grantee <> c.relowner AND {_MATTERS}
 """
 
 BASE = f"""
@@ -76,22 +71,19 @@ FROM pg_roles me WHERE me.rolname = current_user
 """
 
 SCHEMAS = f"""
-WITH grantees AS ({_GRANTEES})
 SELECT n.nspname::text AS name, n.nspname = ANY(%(schemas)s) AS managed,
     coalesce(has_schema_privilege(to_regrole('{GROUP}'), n.oid, 'USAGE'), false) AS usage,
-    ARRAY(SELECT g.rolname FROM aclexplode(n.nspacl) acl JOIN grantees g ON g.oid = acl.grantee
-          WHERE acl.privilege_type = 'CREATE') AS creators
+    ARRAY(SELECT {_GRANTEE} FROM aclexplode(n.nspacl) acl
+          WHERE acl.privilege_type = 'CREATE' AND acl.grantee <> n.nspowner AND {_MATTERS}) AS creators
 FROM pg_namespace n WHERE n.nspname = ANY(%(schemas)s) OR n.nspname = '{SCHEMA}'
 """
 
 REGISTRY = f"""
-WITH grantees AS ({_GRANTEES})
 SELECT ({_GRANTS}) AS grants FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = '{SCHEMA}' AND c.relname = 'tenant'
 """
 
 TABLES = f"""
-WITH grantees AS MATERIALIZED ({_GRANTEES})
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
     quote_ident(a.attname) AS column, a.atttypid::regtype::text AS type, a.attgenerated <> '' AS generated,
     c.relrowsecurity AS secured, c.relforcerowsecurity AS forced,
@@ -106,7 +98,8 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS ki
                         FROM unnest(p.polroles) r ORDER BY 1),
          'using', coalesce(pg_get_expr(p.polqual, c.oid), ''),
          'check', coalesce(pg_get_expr(p.polwithcheck, c.oid), ''))), '[]')
-     FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname IN ('matrixhub_isolation', 'matrixhub_access')) AS policies,
+     FROM pg_policy p
+     WHERE p.polrelid = c.oid AND p.polname IN ('matrixhub_isolation', 'matrixhub_access')) AS policies,
     ({_GRANTS}) AS grants,
     (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(sn.nspname, s.relname,
             coalesce(has_sequence_privilege(to_regrole('{GROUP}'), s.oid, 'USAGE'), false))), '[]')
@@ -126,7 +119,7 @@ WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'f') AND NOT c.re
 
 # Only those that deviate: ten thousand partitions that are as they should be cost no row.
 PIECES = f"""
-WITH grantees AS MATERIALIZED ({_GRANTEES}), parts AS (
+WITH parts AS MATERIALIZED (
     SELECT c.oid, c.relname, c.relnamespace, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity,
         ({_GRANTS}) AS grants
     FROM pg_class c
@@ -149,8 +142,9 @@ FROM {SCHEMA}.tenant t WHERE t.id = ANY(%(ids)s)
 """
 
 ROLES = f"""
-SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS login, r.rolinherit AS inherit, r.rolconnlimit AS connection_limit,
-    CASE WHEN r.rolvaliduntil IS NULL OR r.rolvaliduntil = 'infinity' THEN '' ELSE r.rolvaliduntil::text END AS valid_until,
+SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS login, r.rolinherit AS inherit,
+    r.rolconnlimit AS connection_limit,
+    CASE WHEN r.rolvaliduntil < 'infinity' THEN r.rolvaliduntil::text ELSE '' END AS valid_until,
     array_remove(ARRAY[CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,
         CASE WHEN r.rolreplication THEN 'REPLICATION' END, CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
         CASE WHEN r.rolcreatedb THEN 'CREATEDB' END], NULL) AS powers,
@@ -161,40 +155,8 @@ SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS login, r.rolinherit AS i
     (SELECT coalesce(jsonb_agg(jsonb_build_array(coalesce(d.datname, ''), setting)), '[]')
      FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS setting
      WHERE s.setrole = r.oid) AS settings,
-    NOT r.rolcanlogin AND r.oid = ANY(SELECT usesysid FROM pg_stat_activity) AS sessions
+    NOT r.rolcanlogin AND EXISTS (SELECT FROM pg_stat_activity a WHERE a.usesysid = r.oid) AS sessions
 FROM pg_roles r WHERE r.rolname = ANY(%(roles)s)
-"""
-
-PARTITIONED = """
-SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name,
-    CASE WHEN c.relowner <> current_user::regrole THEN pg_get_userbyid(c.relowner)::text ELSE '' END AS owner
-FROM pg_partitioned_table pt
-JOIN pg_class c ON c.oid = pt.partrelid AND NOT c.relispartition
-JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = ANY(%(schemas)s)
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(column)s AND a.attnum = pt.partattrs[0]
-WHERE pt.partstrat = 'l' AND pt.partnatts = 1 AND pg_has_role(c.relowner, 'USAGE')
-"""
-
-# By the names we give: an index lookup each, however many partitions there are.
-PARTITIONS_BY_NAME = """
-SELECT i.inhparent AS parent, pn.nspname::text AS schema, p.relname::text AS name,
-    pg_get_expr(p.relpartbound, p.oid) AS bound, i.inhdetachpending AS leaving,
-    p.relkind::text AS kind, pg_get_userbyid(p.relowner)::text AS owner
-FROM unnest(%(part_schemas)s::text[], %(part_names)s::text[]) AS wanted (schema, name)
-JOIN pg_namespace pn ON pn.nspname = wanted.schema
-JOIN pg_class p ON p.relnamespace = pn.oid AND p.relname = wanted.name
-LEFT JOIN pg_inherits i ON i.inhrelid = p.oid
-"""
-
-# By what they hold: reads every bound of the table, so only asked when a name was not found.
-PARTITIONS_BY_BOUND = """
-SELECT i.inhparent AS parent, pn.nspname::text AS schema, p.relname::text AS name,
-    pg_get_expr(p.relpartbound, p.oid) AS bound, i.inhdetachpending AS leaving
-FROM pg_inherits i
-JOIN pg_class p ON p.oid = i.inhrelid AND NOT i.inhdetachpending
-JOIN pg_namespace pn ON pn.oid = p.relnamespace
-WHERE i.inhparent = ANY(%(parents)s)
-  AND (pg_get_expr(p.relpartbound, p.oid) = ANY(%(bounds)s) OR pg_get_expr(p.relpartbound, p.oid) LIKE '%%'', ''%%')
 """
 
 
@@ -302,17 +264,16 @@ def _setting(text: str) -> str:
     return text.replace('"', "") if text.startswith("search_path=") else text
 
 
-def bound(tenant: str) -> str:
-    """The bound of a partition for one tenant alone, as Postgres prints it. An id needs no escape."""
-    return f"FOR VALUES IN ('{tenant}')"
-
-
 def share(intent: Intent, registered: Row | None, found: Row | None) -> Share:
-    """A tenant's share, partitions left out."""
+    """A tenant's share, partitions left out; raises Rejected for a mark that cannot be read."""
     tenant = intent.tenant.id
     mark = None
     if registered is not None:
-        mark = Mark(Owner.parse(registered["owner"]), registered["retained"])
+        try:
+            mark = Mark(Owner.parse(registered["owner"]), registered["retained"])
+        except ValueError as error:
+            sentence = f"the row of tenant {tenant} in {SCHEMA}.tenant does not say whose it is: {error}"
+            raise Rejected("RegistryUnreadable", sentence) from error
     return Share(
         tenant,
         naming.postgres_role(tenant),
@@ -320,68 +281,3 @@ def share(intent: Intent, registered: Row | None, found: Row | None) -> Share:
         mark,
         role(found, registered) if found is not None else None,
     )
-
-
-_VALUE = re.compile(r"'((?:[^']|'')*)'")
-_KINDS = {"r": "a table", "p": "a table", "v": "a view", "m": "a materialized view", "S": "a sequence", "i": "an index"}
-
-
-class Places:
-    """Which tenants have a partition in which list-partitioned table."""
-
-    def __init__(self, parents: Sequence[Row], tenants: Sequence[str]) -> None:
-        self._parents = {row["oid"]: name(row) for row in parents}
-        self._owners = {name(row): row["owner"] for row in parents}
-        self._tenants = frozenset(tenants)
-        self._held: dict[tuple[Name, str], Name] = {}
-        self._shared: set[tuple[Name, str]] = set()
-        self._taken: dict[Name, str] = {}
-
-    @property
-    def parents(self) -> list[int]:
-        """The list-partitioned tables, by object id."""
-        return list(self._parents)
-
-    def wanted(self) -> list[Name]:
-        """The partitions that we would make."""
-        return [partition_name(table, tenant) for table in self._parents.values() for tenant in self._tenants]
-
-    def missing(self) -> set[str]:
-        """The tenants that have no place in some table yet, as far as is known."""
-        return {
-            tenant
-            for table in self._parents.values()
-            for tenant in self._tenants
-            if (table, tenant) not in self._held and (table, tenant) not in self._shared
-        }
-
-    def learn(self, rows: Sequence[Row]) -> None:
-        """Take in relations found by name, or partitions found by bound."""
-        for row in rows:
-            if "owner" in row:  # only what was found by name can stand in a new partition's way
-                self._taken[name(row)] = f"{_KINDS.get(row['kind'], 'a relation')} of role {row['owner']}"
-            parent = self._parents.get(row["parent"])
-            if parent is None or row["bound"] is None or row["leaving"]:
-                continue
-            values = _VALUE.findall(row["bound"])
-            for tenant in self._tenants.intersection(values):
-                if row["bound"] == bound(tenant):
-                    self._held[parent, tenant] = name(row)
-                else:
-                    self._shared.add((parent, tenant))
-
-    def of(self, tenant: str) -> tuple[frozenset[Partition], frozenset[Partition]]:
-        """The partitions for this tenant alone, and those that are lacking."""
-        held, lacking = set(), set()
-        for table in self._parents.values():
-            if (table, tenant) in self._held:
-                held.add(Partition(table, self._held[table, tenant]))
-            elif (table, tenant) not in self._shared:
-                new = partition_name(table, tenant)
-                lacking.add(Partition(table, new, self._taken.get(new, ""), self._owners[table]))
-        return frozenset(held), frozenset(lacking)
-
-    def complete(self, share: Share) -> Share:
-        """The share, with its partitions."""
-        held, lacking = self.of(share.tenant)
-        return replace(share, partitions=held, lacking=lacking)

@@ -9,14 +9,14 @@ from psycopg import errors
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Intent, Survey
-from matrixhub.backends.postgres import catalog, data, desired
+from matrixhub.backends.postgres import catalog, data, desired, places
 from matrixhub.backends.postgres.keeper import Keeper
 from matrixhub.backends.postgres.partitions import add_partition
 from matrixhub.backends.postgres.plan import Action, AddPartition, DeleteData, plan, transactions
 from matrixhub.backends.postgres.session import REQUEST_SECONDS, Connection, Session, ask, together, translate
 from matrixhub.backends.postgres.state import SCHEMA, Share
 from matrixhub.backends.postgres.statements import statements
-from matrixhub.errors import BackendError, Transient
+from matrixhub.errors import BackendError, Rejected, Transient
 
 
 class Client:
@@ -36,20 +36,23 @@ class Client:
         """What exists of each tenant: three round trips for any number of them."""
         ids = [intent.tenant.id for intent in intents]
         names = [naming.postgres_role(tenant) for tenant in ids]
-        questions = {"tenants": catalog.TENANTS, "roles": catalog.ROLES, "parents": catalog.PARTITIONED}
+        questions = {"tenants": catalog.TENANTS, "roles": catalog.ROLES, "parents": places.PARTITIONED}
         with self._session.open() as connection, self._session.deadline(connection):
             try:
                 rows = ask(connection, questions, self._scope | {"ids": ids, "roles": names})
             except errors.UndefinedTable as error:
                 raise Transient("NotPrepared", f"schema {SCHEMA} is not there yet, or was dropped") from error
-            places = catalog.Places(rows["parents"], ids)
-            self._find_partitions(connection, places)
+            found = places.Places(rows["parents"], ids)
+            self._find_partitions(connection, found)
         registered = {row["id"]: row for row in rows["tenants"]}
         roles = {row["name"]: row for row in rows["roles"]}
-        return {
-            tenant: places.complete(catalog.share(intent, registered.get(tenant), roles.get(name)))
-            for intent, tenant, name in zip(intents, ids, names, strict=True)
-        }
+        shares: dict[str, Share | BackendError] = {}
+        for intent, tenant, name in zip(intents, ids, names, strict=True):
+            try:
+                shares[tenant] = found.complete(catalog.share(intent, registered.get(tenant), roles.get(name)))
+            except Rejected as error:
+                shares[tenant] = error
+        return shares
 
     def desired(self, intent: Intent) -> Share:
         """What should exist. Pure."""
@@ -86,21 +89,23 @@ class Client:
         """The connection is closed."""
         self._session.close()
 
-    def _find_partitions(self, connection: Connection, places: catalog.Places) -> None:
+    def _find_partitions(self, connection: Connection, found: places.Places) -> None:
         """By name first, which costs an index lookup each; only for tenants without, by reading every bound."""
-        if not (wanted := places.wanted()):
+        if not (wanted := found.wanted()):
             return
         names = {"part_schemas": [name.schema for name in wanted], "part_names": [name.relation for name in wanted]}
-        places.learn(ask(connection, {"named": catalog.PARTITIONS_BY_NAME}, names)["named"])
-        if missing := places.missing():
-            bounds = {"parents": places.parents, "bounds": [catalog.bound(tenant) for tenant in sorted(missing)]}
-            places.learn(ask(connection, {"bound": catalog.PARTITIONS_BY_BOUND}, bounds)["bound"])
+        found.learn(ask(connection, {"named": places.PARTITIONS_BY_NAME}, names)["named"])
+        if missing := found.missing():
+            bounds = {"parents": found.parents, "bounds": [places.bound(tenant) for tenant in sorted(missing)]}
+            found.learn(ask(connection, {"bound": places.PARTITIONS_BY_BOUND}, bounds)["bound"])
 
     def _carry_out(self, connection: Connection, actions: tuple[Action, ...], until: float) -> None:
         for group in transactions(actions):
             match group:
                 case (DeleteData() as action,):
-                    with self._session.deadline(connection, data.BUDGET_SECONDS + 2 * REQUEST_SECONDS):
+                    with self._session.deadline(
+                        connection, data.BUDGET_SECONDS + data.CIRCLE_SECONDS + REQUEST_SECONDS
+                    ):
                         data.erase(connection, action, self._scope, until)
                 case (AddPartition() as action,):
                     with self._session.deadline(connection, 2 * REQUEST_SECONDS):

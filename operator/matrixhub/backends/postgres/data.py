@@ -2,23 +2,34 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.plan import DeleteData
-from matrixhub.backends.postgres.session import Connection, Statement, ask, together
+from matrixhub.backends.postgres.session import REQUEST_SECONDS, Connection, Statement, ask, together
 from matrixhub.backends.postgres.state import Name
 from matrixhub.backends.postgres.statements import identifier
 from matrixhub.errors import Rejected, Transient
 
-BATCH = 10_000
-"""Rows per transaction: keeps each under a second and the write-ahead log flowing."""
-BUDGET_SECONDS = 20.0
+FIRST_BATCH = 100
+LARGEST_BATCH = 20_000
+"""Rows per transaction. A batch grows while it is quick and shrinks when it is slow: a foreign key without an index
+makes Postgres read the referring table for every row that goes."""
+QUICK_SECONDS, SLOW_SECONDS, BATCH_SECONDS = 0.25, 1.0, 4.0
+BUDGET_SECONDS = 5.0
 """How long one call may delete before other tenants get their turn."""
+CIRCLE_SECONDS = 60
+"""How long tables that refer to each other may take: they have to go in one statement."""
 
 REFERENCES = """
-SELECT cn.nspname::text AS schema, c.relname::text AS name, fn.nspname::text AS to_schema, f.relname::text AS to_name
+SELECT cn.nspname::text AS schema, c.relname::text AS name, fn.nspname::text AS to_schema, f.relname::text AS to_name,
+    ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS key (attnum, place)
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = key.attnum ORDER BY place) AS columns,
+    ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS key (attnum, place)
+          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = key.attnum ORDER BY place) AS to_columns
 FROM pg_constraint k
 JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
 JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
@@ -26,25 +37,38 @@ WHERE k.contype = 'f' AND k.conparentid = 0 AND cn.nspname = ANY(%(schemas)s)
 """
 
 
-def references(rows: Sequence[Mapping[str, str]]) -> Mapping[Name, frozenset[Name]]:
-    """To which tables each table refers, from the answer to `REFERENCES`."""
-    found: dict[Name, set[Name]] = {}
-    for row in rows:
-        found.setdefault(Name(row["schema"], row["name"]), set()).add(Name(row["to_schema"], row["to_name"]))
-    return {table: frozenset(targets) for table, targets in found.items()}
+@dataclass(frozen=True)
+class Reference:
+    """A foreign key: the columns of `table` that name a row of `target`."""
+
+    table: Name
+    columns: tuple[str, ...]
+    target: Name
+    target_columns: tuple[str, ...]
 
 
-def deletion_order(tables: Sequence[Name], refers: Mapping[Name, frozenset[Name]]) -> tuple[frozenset[Name], ...]:
+def references(rows: Sequence[Mapping[str, Any]]) -> tuple[Reference, ...]:
+    """The foreign keys, from the answer to `REFERENCES`."""
+    return tuple(
+        Reference(
+            Name(row["schema"], row["name"]),
+            tuple(row["columns"]),
+            Name(row["to_schema"], row["to_name"]),
+            tuple(row["to_columns"]),
+        )
+        for row in rows
+    )
+
+
+def deletion_order(tables: Sequence[Name], keys: Sequence[Reference]) -> tuple[frozenset[Name], ...]:
     """Groups of tables, those that refer before those they refer to; a group of several refers in a circle.
 
-    `refers` says to which tables each refers. Tarjan's algorithm, with the edges turned round: a group is
-    complete when everything that refers to it is.
+    Tarjan's algorithm over the keys turned round: a group is complete when everything that refers to it is.
     """
     referrers: dict[Name, set[Name]] = {table: set() for table in tables}
-    for table in tables:
-        for target in refers.get(table, frozenset()):
-            if target in referrers and target != table:
-                referrers[target].add(table)
+    for key in keys:
+        if key.table in referrers and key.target in referrers and key.table != key.target:
+            referrers[key.target].add(key.table)
     return tuple(_components(sorted(tables), lambda table: sorted(referrers[table])))
 
 
@@ -78,19 +102,20 @@ def erase(connection: Connection, action: DeleteData, scope: Mapping[str, object
     """No managed table holds a row of the tenant; see `Eraser.run` for what it raises."""
     rows = ask(connection, {"tables": catalog.TABLES, "references": REFERENCES}, scope)
     tables = [table.name for table in (catalog.table(row, "") for row in rows["tables"]) if not table.obstacle]
-    Eraser(connection, action, until).run(tables, references(rows["references"]))
+    Eraser(connection, action, references(rows["references"]), until).run(tables)
 
 
 class Eraser:
-    """Carries out `DeleteData` for one tenant."""
+    """Carries out `DeleteData` for one tenant, until a moment of the monotonic clock."""
 
-    def __init__(self, connection: Connection, action: DeleteData, until: float) -> None:
+    def __init__(self, connection: Connection, action: DeleteData, keys: Sequence[Reference], until: float) -> None:
         self._connection = connection
         self._action = action
+        self._keys = keys
         self._until = until
         self._own = {partition.table: partition.name for partition in action.partitions}
 
-    def run(self, tables: Sequence[Name], refers: Mapping[Name, frozenset[Name]]) -> None:
+    def run(self, tables: Sequence[Name]) -> None:
         """None of the tables holds a row of the tenant.
 
         Raises:
@@ -99,12 +124,13 @@ class Eraser:
         """
         # Stays until the role is dropped, which is next: each change of a membership costs every session its cache.
         self._connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(self._action.role)))
-        for group in deletion_order(tables, refers):
+        for group in deletion_order(tables, self._keys):
             for table in sorted(group):
                 if table in self._own:
                     self._drop_partition(table, self._own[table])
-            alone = len(group) == 1 and not any(table in refers.get(table, ()) for table in group)
-            self._delete(group, limit=BATCH if alone else None)
+            if len(group) == 1:
+                self._delete_by_batches(*group)
+            self._delete_rest(sorted(group))
 
     def _drop_partition(self, table: Name, partition: Name) -> None:
         together(
@@ -115,36 +141,77 @@ class Eraser:
             ],
         )
 
-    def _delete(self, group: frozenset[Name], limit: int | None) -> None:
-        """The group's rows are gone; tables that refer to each other or to themselves lose them in one statement."""
-        statement = delete_batch(next(iter(group)), limit) if limit else delete_whole(sorted(group))
+    def _delete_by_batches(self, table: Name) -> None:
+        """The rows that no other row of the table refers to are gone, and then those that none refers to any more."""
+        limit = FIRST_BATCH
+        own = [key for key in self._keys if key.table == key.target == table]
         while True:
-            if time.monotonic() > self._until:
-                raise Transient("Deleting", f"rows of tenant {self._action.tenant} are being deleted", retry_after=0)
-            gone = self._as_tenant(statement)
-            if not limit or gone < limit:
-                break
-        for table in sorted(group):
-            left = sql.SQL("SELECT FROM {} LIMIT 1").format(identifier(table))
-            if self._as_tenant(left):
+            began = self._time()
+            gone = self._shrinking(lambda rows: delete_batch(table, own, rows), limit)
+            if gone == 0:
+                return
+            took = time.monotonic() - began
+            if took < QUICK_SECONDS:
+                limit = min(limit * 4, LARGEST_BATCH)
+            elif took > SLOW_SECONDS:
+                limit = max(min(limit, gone) // 2, 1)
+
+    def _shrinking(self, batch: Callable[[int], Statement], limit: int) -> int:
+        """How many rows went, fewer than `limit` if so many take too long: every call gets somewhere."""
+        while True:
+            try:
+                return self._as_tenant(batch(limit), BATCH_SECONDS)
+            except errors.QueryCanceled:
+                if limit == 1:
+                    raise
+                limit = max(limit // 10, 1)
+
+    def _delete_rest(self, tables: Sequence[Name]) -> None:
+        """What refers in a circle, within a table or among several, is gone; anything that stays is told."""
+        self._time()
+        if not any(map(self._holds, tables)):
+            return
+        self._as_tenant(delete_whole(tables), CIRCLE_SECONDS)
+        for table in tables:
+            if self._holds(table):
                 raise Rejected(
                     "RowsProtected",
                     f"{table} still holds rows of tenant {self._action.tenant}: a policy or trigger of yours keeps "
                     "them from being deleted",
                 )
 
-    def _as_tenant(self, statement: Statement) -> int:
+    def _holds(self, table: Name) -> bool:
+        query = sql.SQL("SELECT FROM {} LIMIT 1").format(identifier(table))
+        return self._as_tenant(query, REQUEST_SECONDS - 2) > 0
+
+    def _time(self) -> float:
+        """Now; raises Transient when the time is up."""
+        now = time.monotonic()
+        if now > self._until:
+            raise Transient("Deleting", f"rows of tenant {self._action.tenant} are being deleted", retry_after=0)
+        return now
+
+    def _as_tenant(self, statement: Statement, seconds: float) -> int:
         """How many rows the statement touched, run as the tenant's role, which is all that row security lets in."""
         with self._connection.transaction():
-            self._connection.execute(sql.SQL("SET LOCAL statement_timeout TO {}").format(f"{BUDGET_SECONDS}s"))
+            self._connection.execute(sql.SQL("SET LOCAL statement_timeout TO {}").format(f"{seconds}s"))
             self._connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self._action.role)))
             return self._connection.execute(statement).rowcount
 
 
-def delete_batch(table: Name, limit: int) -> Statement:
-    """Up to `limit` rows of one table, wherever its partitions are."""
-    text = "DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT tableoid, ctid FROM {0} LIMIT {1})"
-    return sql.SQL(text).format(identifier(table), sql.Literal(limit))
+def delete_batch(table: Name, own: Sequence[Reference], limit: int) -> Statement:
+    """Up to `limit` rows of one table, wherever its partitions are, that no other row of it refers to by `own`."""
+    text = "DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT r.tableoid, r.ctid FROM {0} AS r WHERE {1} LIMIT {2})"
+    free = sql.SQL(" AND ").join([sql.SQL("true"), *(_unreferred(key) for key in own)])
+    return sql.SQL(text).format(identifier(table), free, sql.Literal(limit))
+
+
+def _unreferred(key: Reference) -> sql.Composable:
+    same = sql.SQL(" AND ").join(
+        sql.SQL("o.{} = r.{}").format(sql.Identifier(column), sql.Identifier(target))
+        for column, target in zip(key.columns, key.target_columns, strict=True)
+    )
+    return sql.SQL("NOT EXISTS (SELECT FROM {} AS o WHERE {})").format(identifier(key.table), same)
 
 
 def delete_whole(tables: Sequence[Name]) -> Statement:

@@ -62,7 +62,7 @@ def postgres(cluster: RealtimeCluster) -> PostgresBackend:
 
 
 def fingerprint(password: str) -> str:
-    """What the registry keeps of a password: enough to see that it changed, not enough to guess 32 random characters."""
+    """What the registry keeps of a password: shows that it changed, and gives 32 random characters not away."""
     return hashlib.sha256(password.encode()).hexdigest()[:16]
 
 

@@ -153,5 +153,6 @@ def _strength(base: Mapping[str, Any]) -> tuple[Finding, ...]:
     if not powers:
         return ()
     take = " ".join(f"NO{power}" for power in powers)
-    text = f'role {base["admin"]} has {" and ".join(powers)}, which the operator has no use for: ALTER ROLE "{base["admin"]}" {take}'
-    return (Finding("AdminTooStrong", text),)
+    admin = base["admin"]
+    text = f"role {admin} has {' and '.join(powers)}, which the operator has no use for"
+    return (Finding("AdminTooStrong", f'{text}: ALTER ROLE "{admin}" {take}'),)

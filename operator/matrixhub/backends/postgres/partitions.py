@@ -34,8 +34,8 @@ def add_partition(connection: Connection, action: AddPartition, tenant_column: s
         except errors.QueryCanceled as error:
             raise Rejected(
                 "DefaultPartitionHoldsRows",
-                f"the default partition of {action.partition.table} holds too many rows of tenant {action.tenant} to move "
-                f"while the table is locked: move them to a partition {action.partition.name} yourself",
+                f"the default partition of {action.partition.table} holds too many rows of tenant {action.tenant} to "
+                f"move while the table is locked: move them to a partition {action.partition.name} yourself",
             ) from error
 
 

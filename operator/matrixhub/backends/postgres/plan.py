@@ -231,8 +231,8 @@ def _refuse_superuser(observed: Share) -> None:
     if observed.role is not None and "SUPERUSER" in observed.role.powers:
         raise Rejected(
             "RoleIsSuperuser",
-            f"somebody made role {observed.role_name} a superuser, so no policy holds it, and only a superuser can undo "
-            f'that: ALTER ROLE "{observed.role_name}" NOSUPERUSER NOLOGIN, then end its sessions',
+            f"somebody made role {observed.role_name} a superuser, so no policy holds it, and only a superuser can "
+            f'undo that: ALTER ROLE "{observed.role_name}" NOSUPERUSER NOLOGIN, then end its sessions',
         )
 
 
@@ -302,7 +302,7 @@ def _alter(name: str, want: Role, have: Role) -> list[Action]:
 
 
 def _close(name: str, have: Role, keep: frozenset[str]) -> list[Action]:
-    """Nobody gets in: no login, no membership but `keep`, no pool, no session. Goes first, and holds if the rest fails."""
+    """Nobody gets in: no login, no membership but `keep`, no pool, no session. Holds if what follows fails."""
     steps: list[Action] = []
     if have.login and "REPLICATION" not in have.powers:  # such a role may be dropped but not altered
         steps.append(AlterRole(name, ("NOLOGIN",)))

@@ -200,7 +200,7 @@ def plan_database(desired: Database, observed: Database) -> tuple[Action, ...]:
 
 
 def by_table(actions: Sequence[Action]) -> tuple[tuple[Name | None, tuple[Action, ...]], ...]:
-    """The plan cut into what is done together: first what is no table's, then each table's own; indexes by themselves."""
+    """The plan cut into what is done together: what is no table's, then each table's own; indexes by themselves."""
     cut: dict[tuple[Name | None, bool], list[Action]] = {}
     for action in actions:
         table = None if isinstance(action, Base) else action.table

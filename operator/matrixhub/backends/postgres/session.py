@@ -148,7 +148,8 @@ class Session:
         if any(words in text for words in _REFUSED) or (" role " in text and "does not exist" in text):
             return Rejected(
                 "AuthenticationFailed",
-                f"{self._where()} refused the user in Secret {self._secret}: put the right `username` and `password` there",
+                f"{self._where()} refused the user in Secret {self._secret}: put the right `username` and "
+                "`password` there",
             )
         if "database" in text and "does not exist" in text:
             return Rejected(
@@ -195,38 +196,47 @@ def translate(error: psycopg.Error, what: str) -> BackendError | None:
     `what` names the tenant or table.
     """
     text = error.diag.message_primary or _one_line(error)
-    detail = error.diag.message_detail or ""
+    for kinds, reason, sentence in _PASSING:
+        if isinstance(error, kinds):
+            return Transient(reason, f"{what}: {sentence} ({text})")
     match error:
-        case errors.LockNotAvailable():
-            return Transient("Locked", f"{what} is locked by another session: {text}")
-        case errors.QueryCanceled():
-            return Transient("TimedOut", f"{what} took longer than {REQUEST_SECONDS} s: {text}")
-        case errors.DeadlockDetected() | errors.SerializationFailure() | errors.InternalError_():
-            return Transient("Raced", f"another session changed the same: {text}")  # "tuple concurrently updated"
-        case errors.TooManyConnections() | errors.OutOfMemory() | errors.DiskFull():
-            return Transient("OutOfResources", f"postgres has no room: {text}")
         case errors.DuplicateObject() | errors.UniqueViolation() | errors.DuplicateTable():
             return Conflict(f"{what}: {text}", owner="unknown: it was made by somebody else just now")
         case errors.DependentObjectsStillExist():
+            where = "; ".join((error.diag.message_detail or "").splitlines())
             return Rejected(
                 "RoleInUse",
-                f"{what}: access is gone, but the role cannot be dropped. It owns or was granted something outside this "
-                f"database ({'; '.join(detail.splitlines())}): there, run REASSIGN OWNED BY and DROP OWNED BY",
+                f"{what}: access is gone, but the role cannot be dropped. It owns or was granted something outside "
+                f"this database ({where}): there, run REASSIGN OWNED BY and DROP OWNED BY",
             )
         case errors.ForeignKeyViolation():
-            return Rejected(
-                "RowsInUse", f"{what}: rows are referred to by rows that are not the tenant's: {text} {detail}"
-            )
+            return Rejected("RowsInUse", f"{what}: rows are referred to by rows that are not the tenant's: {text}")
         case errors.InsufficientPrivilege():
             return Rejected(
                 "PermissionDenied", f"{what}: {text}. manifests/admin-rights/postgres.sql grants what is needed"
             )
-        case (
-            errors.UndefinedObject() | errors.UndefinedTable() | errors.InvalidSchemaName() | errors.UndefinedFunction()
-        ):
-            return Transient("Raced", f"{what}: {text}")
         case _:
             return None
+
+
+_PASSING: tuple[tuple[tuple[type[psycopg.Error], ...], str, str], ...] = (
+    ((errors.LockNotAvailable,), "Locked", f"waited {LOCK_SECONDS} s for another session's lock"),
+    ((errors.QueryCanceled,), "TimedOut", "took too long"),
+    # "tuple concurrently updated" is an internal error; what was there a moment ago was dropped by somebody
+    (
+        (
+            errors.DeadlockDetected,
+            errors.SerializationFailure,
+            errors.InternalError_,
+            errors.UndefinedObject,
+            errors.UndefinedTable,
+            errors.InvalidSchemaName,
+        ),
+        "Raced",
+        "another session changed the same",
+    ),
+    ((errors.TooManyConnections, errors.OutOfMemory, errors.DiskFull), "OutOfResources", "the server has no room"),
+)
 
 
 def together(connection: Connection, statements: Sequence[Statement]) -> None:

@@ -97,7 +97,8 @@ def _(action: steps.SetPassword) -> list[Statement]:
 
 def _remember(tenant: str, role: str, password: str) -> Statement:
     return _values(
-        f"UPDATE {SCHEMA}.tenant SET password = {{}}, role_oid = (SELECT oid FROM pg_roles WHERE rolname = {{}}) WHERE id = {{}}",
+        f"UPDATE {SCHEMA}.tenant SET password = {{}}, role_oid = (SELECT oid FROM pg_roles WHERE rolname = {{}}) "
+        "WHERE id = {}",
         fingerprint(password) if password else "",
         role,
         tenant,
@@ -138,6 +139,7 @@ def _(action: steps.EndSessions) -> list[Statement]:
     # Ending a role's sessions takes its rights: held for the length of this transaction.
     return [
         _format("GRANT {} TO CURRENT_USER", action.role),
+        _values("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {}", action.role),
         _values("SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = {}", action.role),
         _format("REVOKE {} FROM CURRENT_USER", action.role),
     ]
@@ -303,7 +305,7 @@ def default(action: base.SetDefault, tenant_column: str) -> Statement:
 
 
 def index(action: base.AddIndex, tenant_column: str, key: tuple[str, ...]) -> list[Statement]:
-    """A composite index led by the tenant column, built without blocking writers; what an earlier try left goes first."""
+    """A composite index led by the tenant column, built without blocking writers; what an earlier try left goes."""
     name = f"{action.table.relation[:40]}_matrixhub_idx"
     columns = sql.SQL(", ").join(sql.Identifier(column) for column in (tenant_column, *key))
     return [
