@@ -112,8 +112,9 @@ def test_backends_are_repaired_within_60_seconds(hub: Hub, tenant: str):
     with postgres(hub) as database, kafka(hub) as broker:
         # Postgres: the role's attributes, its membership, and the guard of a table
         role = f"tenant_{tenant}"
+        database.execute("drop table if exists public.drift_notes")
         database.execute(f"set role {hub.env['PG_ADMIN_USER']}")
-        database.execute("create table if not exists public.drift_notes (tenant_id text not null, body text)")
+        database.execute("create table public.drift_notes (tenant_id text not null, body text)")
         database.execute("reset role")
         database.execute(f'alter role "{role}" connection limit 999 createdb')
         checks["role attribute"] = lambda: database.execute(

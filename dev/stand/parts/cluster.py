@@ -75,14 +75,7 @@ def _settle_apiserver(stand: Stand) -> None:
     link = stand.folder("bin") / "kubectl"
     link.unlink(missing_ok=True)
     link.symlink_to(program("kubectl"))
-    file = rights(stand, "kubernetes.yaml")
-    wide = stand.folder("rights") / file.name
-    if (
-        file != wide and wide.exists()
-    ):  # of an earlier `up`; a binding's role cannot be changed, only its binding removed
-        kubectl(stand, "delete", "--ignore-not-found", "-f", wide)
-        wide.unlink()
-    kubectl(stand, "apply", "-f", file)
+    kubectl(stand, "apply", "-f", rights("kubernetes.yaml"))
 
 
 def _prepare_controllers(stand: Stand) -> None:

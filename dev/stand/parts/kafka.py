@@ -122,7 +122,7 @@ def _ready(stand: Stand) -> bool:
 
 def _settle(stand: Stand) -> None:
     """The admin user has the ACLs of the file, and those only."""
-    file = rights(stand, "kafka.acls")
+    file = rights("kafka.acls")
     source = _BUILDS / "KafkaRights.java"
     compiled = stand.folder("kafka") / "classes" / "KafkaRights.class"
     if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:

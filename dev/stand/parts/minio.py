@@ -42,7 +42,7 @@ def _settle(stand: Stand) -> None:
     """The admin user has the policy of the file, and that one only."""
     address = f"{stand.host}:{stand.port('minio')}"
     root = [ROOT, stand.secrets["minio-root"]]
-    user: list[str | Path] = [ADMIN, stand.secrets["minio-admin"], ADMIN, rights(stand, "minio.json")]
+    user: list[str | Path] = [ADMIN, stand.secrets["minio-admin"], ADMIN, rights("minio.json")]
     output([program("minio-admin"), address, *root, *user])
 
 

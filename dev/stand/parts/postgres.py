@@ -93,7 +93,7 @@ select format('create database %I owner %I', :'database', :'admin')
 
 def _settle(stand: Stand) -> None:
     """Database and admin role are there; the role owns the database and its schema public."""
-    file = rights(stand, "postgres.sql")
+    file = rights("postgres.sql")
     _psql(stand, "postgres", _SETTLE, admin=ADMIN, password=stand.secrets["postgres-admin"], database=DATABASE)
     try:
         _psql(stand, DATABASE, 'alter schema public owner to :"admin";\n' + file.read_text(), admin=ADMIN)

@@ -16,9 +16,9 @@ from stand.state import Stand, private
 ADMIN = "matrixhub"
 
 
-def _admin_rules(stand: Stand, *, said: bool = True) -> list[str]:
+def _admin_rules(stand: Stand) -> list[str]:
     """The admin user's ACL rules, from a clean slate."""
-    lines = rights(stand, "redis.acl", said=said).read_text().splitlines()
+    lines = rights("redis.acl").read_text().splitlines()
     words = [word for line in lines if not line.lstrip().startswith("#") for word in line.split()]
     return ["reset", "on", ">" + stand.secrets["redis-admin"], *words]
 
@@ -31,7 +31,7 @@ def _prepare(stand: Stand) -> None:
         f"port {stand.port('redis')}",
         f"dir {folder}",
         f"requirepass {stand.secrets['redis-root']}",
-        f"user {ADMIN} {' '.join(_admin_rules(stand, said=False))}",
+        f"user {ADMIN} {' '.join(_admin_rules(stand))}",
         "appendonly yes",
         "daemonize no",
         # A title would overwrite the environment by which the stand knows its processes.

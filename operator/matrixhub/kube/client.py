@@ -19,7 +19,7 @@ TIMEOUT = (3.0, 30.0)
 PAGE = 500
 """Objects per page of a list, the page size of kubectl."""
 HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_INVALID = 403, 404, 409, 422
-HTTP_TOO_MANY, HTTP_SERVER_ERROR = 429, 500
+HTTP_GONE, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 410, 429, 500
 
 
 class KubeApi:
@@ -33,7 +33,7 @@ class KubeApi:
         self,
         kubeconfig: str | None = None,
         *,
-        connections: int = 16,
+        connections: int = 32,
         on_write: Callable[[Manifest], None] = lambda _: None,
     ) -> None:
         """Reads the service account's, or else the given or usual kubeconfig; `on_write` hears each write's answer."""
@@ -43,6 +43,7 @@ class KubeApi:
         except config.ConfigException:
             config.load_kube_config(kubeconfig, client_configuration=configuration)
         configuration.connection_pool_maxsize = connections
+        configuration.retries = 1
         self._client = client.ApiClient(configuration)
         self._configuration = configuration
         self._on_write = on_write
@@ -158,7 +159,7 @@ def _translated(error: ApiException, method: str, path: str) -> Exception:
         return Rejected("PermissionDenied", f"the Kubernetes API refused {method} {path}: {sentence}")
     if error.status in (400, HTTP_INVALID):
         return Rejected("Invalid", sentence)
-    if error.status == HTTP_TOO_MANY or (error.status or 0) >= HTTP_SERVER_ERROR:
+    if error.status in (HTTP_GONE, HTTP_TOO_MANY) or (error.status or 0) >= HTTP_SERVER_ERROR:
         return Transient("KubernetesBusy", sentence)
     return error
 

@@ -51,7 +51,7 @@ OWNED = (
     CLUSTER_ROLE_BINDING,
     SECRET,
 )
-"""The kinds that a tenant's namespace share consists of, in the order in which they are applied."""
+"""The kinds that a tenant's namespace share consists of."""
 
 BY_KIND = {resource.kind: resource for resource in (*OWNED, EVENT, TENANT, REALTIME_CLUSTER)}
 
