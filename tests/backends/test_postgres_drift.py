@@ -144,6 +144,7 @@ def test_a_changed_spec_changes_the_role(world: World, school: Intent) -> None:
 def test_a_dropped_partition_is_made_again(world: World, school: Intent) -> None:
     world.admin.execute('DROP TABLE "audit_log_pg-a"')
     assert world.reconcile(school) == ("Added partition public.audit_log_pg-a to public.audit_log",)
+    assert world.prepare().repaired == (), "it is walled from its first moment"
     with world.login(school) as session:
         session.execute("INSERT INTO audit_log (name) VALUES ('one')")
         with pytest.raises(errors.InsufficientPrivilege):
