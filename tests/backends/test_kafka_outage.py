@@ -1,11 +1,14 @@
 """Kafka away, back again, or not as it should be; and an admin user that is wrong or too weak."""
 
 import base64
+import contextlib
 import logging
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -29,7 +32,9 @@ class Broker:
     def __init__(self, folder: Path, libs: str) -> None:
         self._folder, self._libs = folder, libs
         self._process: subprocess.Popen[bytes] | None = None
-        self.port, self._controller = free_port(), free_port()
+        self.port, self.tls_port, self._controller = free_port(), free_port(), free_port()
+        key, self.certificate = self_signed(folder)
+        (folder / "keystore.pem").write_bytes(key.read_bytes() + self.certificate.read_bytes())
         self._settings = folder / "server.properties"
         self._write(authorizer=True)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
@@ -43,13 +48,16 @@ class Broker:
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{self._controller}
-listeners=CLIENT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller}
-listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://127.0.0.1:{self.port},TLS://127.0.0.1:{self.tls_port},CONTROLLER://127.0.0.1:{self._controller}
+listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,TLS:SASL_SSL,CONTROLLER:PLAINTEXT
+listener.name.tls.ssl.keystore.type=PEM
+listener.name.tls.ssl.keystore.location={self._folder / "keystore.pem"}
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=SCRAM-SHA-512
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.client.scram-sha-512.sasl.jaas.config={login} username="matrixhub" password="{PASSWORD}";
+listener.name.tls.scram-sha-512.sasl.jaas.config={login} username="matrixhub" password="{PASSWORD}";
 log.dirs={self._folder / "data"}
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
@@ -94,6 +102,15 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A key and a certificate for 127.0.0.1 that is its own CA."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
+    words += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(words, check=True, capture_output=True)
+    return key, certificate
+
+
 @pytest.fixture(scope="module")
 def broker(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     made = Broker(tmp_path_factory.mktemp("kafka"), stand["KAFKA_LIBS"])
@@ -127,6 +144,15 @@ def test_brokers_that_let_everybody_in_are_findings(private: Hub) -> None:
     assert survey.version.startswith("4.")
     assert {finding.reason for finding in survey.findings} == {"OpenByDefault", "WildcardPrincipal"}
     assert any("topic ka- (prefixed)" in finding.message for finding in survey.findings)
+
+
+def test_tls_with_the_ca_of_the_secret(private: Hub, broker: Broker) -> None:
+    on = kafka_cluster(private.stand, bootstrapServers=[f"127.0.0.1:{broker.tls_port}"], securityProtocol="SASL_SSL")
+    authority = broker.certificate.read_text(encoding="utf-8")
+    client = Client(on, {"username": "matrixhub", "password": PASSWORD, "ca.crt": authority})
+    assert client.prepare().version.startswith("4.")
+    assert client.binding(private.intent("ka-tls", on=on))["ca.crt"] == authority
+    client.close()
 
 
 def test_a_broker_that_died_is_unreachable_at_once_and_used_again_when_it_is_back(private: Hub, broker: Broker) -> None:
@@ -192,6 +218,31 @@ def test_a_wrong_admin_password_is_told(stand: Mapping[str, str]) -> None:
     assert caught.value.reason == "AuthenticationFailed"
     assert "Secret matrixhub/kafka-admin" in caught.value.message
     assert "wrong-password" not in caught.value.message
+
+
+def test_a_certificate_that_the_ca_did_not_sign_is_told(stand: Mapping[str, str], tmp_path: Path) -> None:
+    key, certificate = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=shake_hands, args=(server, context), daemon=True).start()
+        on = kafka_cluster(
+            stand, bootstrapServers=[f"127.0.0.1:{server.getsockname()[1]}"], securityProtocol="SASL_SSL"
+        )
+        with pytest.raises(Rejected) as caught:
+            Client(on, {"username": "u", "password": "p"}).prepare()
+        assert caught.value.reason == "CertificateInvalid"
+        with pytest.raises(Rejected, match="holds no certificate in PEM"):
+            Client(on, {"username": "u", "password": "p", "ca.crt": "not a certificate"}).prepare()
+
+
+def shake_hands(server: socket.socket, context: ssl.SSLContext) -> None:
+    """Every connection gets the server's certificate, until the server is closed."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            with contextlib.suppress(OSError), connection:
+                context.wrap_socket(connection, server_side=True).close()
 
 
 @pytest.mark.parametrize("key", ["username", "password"])

@@ -77,6 +77,7 @@ class Session:
             raise ValueError(f"RealtimeCluster {cluster.key} has no kafka")
         self._kafka = kafka_spec
         self._secret = secret
+        self._cluster = cluster.key
         self._secret_name = f"{cluster.metadata.namespace}/{kafka_spec.admin_secret_ref.name}"
         self._manager: Any = None
         self._net: Any = None
@@ -98,9 +99,9 @@ class Session:
         return self._run(lambda: requests)
 
     def brokers(self) -> list[int]:
-        """The ids of the brokers as of the last look at the cluster."""
-        self.send([])
-        return sorted(broker.node_id for broker in self._manager.cluster.brokers())
+        """The ids of the brokers that there are now."""
+        [answer] = self.send([metadata.MetadataRequest(topics=[])])
+        return sorted(broker.node_id for broker in answer.brokers)
 
     @property
     def version(self) -> str:
@@ -140,7 +141,8 @@ class Session:
         return [await future for future in futures]
 
     def _connect(self) -> None:
-        host, port = self._answering()
+        tls = self._tls()
+        host, port = self._answering(tls)
         settings = {
             "bootstrap_servers": [f"{host}:{port}"],
             "client_id": "matrixhub",
@@ -150,7 +152,7 @@ class Session:
             "receive_message_max_bytes": 512 * 1024**2,
             "max_in_flight_requests_per_connection": 2 * WINDOW,
             "security_protocol": self._kafka.security_protocol,
-            "ssl_context": self._tls(),
+            "ssl_context": tls,
             "sasl_mechanism": self._kafka.sasl_mechanism,
             "sasl_plain_username": self._key("username"),
             "sasl_plain_password": self._key("password"),
@@ -187,19 +189,26 @@ class Session:
             self._manager.broker_version_data = connection.broker_version_data
         await self._manager.cluster.refresh_metadata(server.node_id)
 
-    def _answering(self) -> tuple[str, int]:
-        """The first bootstrap server that takes a connection: the driver would go on trying a dead one."""
+    def _answering(self, tls: ssl.SSLContext | None) -> tuple[str, int]:
+        """The first bootstrap server that takes a connection, and shows its certificate where there is to be one.
+
+        The driver would go on trying a dead one, and leaves a socket open where the certificate is wrong.
+        """
         problem: OSError = TimeoutError("no bootstrap server was tried")
         deadline = time.monotonic() + 2 * CONNECT_SECONDS
         for server in self._kafka.bootstrap_servers:
             wait = min(CONNECT_SECONDS, deadline - time.monotonic())
             if wait <= 0:
                 break
+            host, port = address(server)
             try:
-                with socket.create_connection(address(server), timeout=wait):
-                    return address(server)
+                with socket.create_connection((host, port), timeout=wait) as plain:
+                    if tls:
+                        tls.wrap_socket(plain, server_hostname=host).close()
             except OSError as error:
                 problem = error
+            else:
+                return host, port
         raise problem
 
     def _key(self, name: str) -> str:
@@ -211,7 +220,12 @@ class Session:
     def _tls(self) -> ssl.SSLContext | None:
         if self._kafka.security_protocol != "SASL_SSL":
             return None
-        return ssl.create_default_context(cadata=self._secret.get("ca.crt"))
+        try:
+            return ssl.create_default_context(cadata=self._secret.get("ca.crt"))
+        except (ssl.SSLError, ValueError) as error:
+            raise Rejected(
+                "CertificateInvalid", f"`ca.crt` of the Kafka of {self._cluster} holds no certificate in PEM: {error}"
+            ) from error
 
     def _translated(self, error: Exception) -> Exception:
         """Our error for one that concerns the whole backend; the same error when it is none we know."""

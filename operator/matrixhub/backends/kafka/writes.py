@@ -33,7 +33,7 @@ MOST = 2000
 The controller takes up to 10,000 records for one; opening a partition's log takes the broker about a millisecond, so
 a request ends well within its time.
 """
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.2
 _GROUP = 0
 
