@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.floor import clients, floor
 from bench.onboarding import onboard, remove, single
-from bench.operator import Operator
+from bench.process import Operator
 from demo import cluster as demo
 from matrixhub.config import Config
 from matrixhub.kube.client import KubeApi

@@ -37,13 +37,23 @@ def step(began: float, words: str) -> None:
 def load(env: Mapping[str, str]) -> None:
     """The sample platform's tables exist and hold their rows; what is there already stays."""
     admin = {**env, "PGUSER": env["PG_ADMIN_USER"], "PGPASSWORD": env["PG_ADMIN_PASSWORD"]}
-    for name in ("schema.sql", "data.sql"):
-        subprocess.run(
-            ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-f", str(cluster.SAMPLES / name)],
+    psql = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [*psql, *words],
             env={**admin, "PGOPTIONS": "-c client_min_messages=warning"},
-            check=True,
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
+        if done.returncode:
+            raise cluster.Failed(f"psql {' '.join(words)}: {done.stderr}")
+        return done.stdout.strip()
+
+    if run("--command", "select to_regclass('public.students')"):
+        return
+    run("--file", str(cluster.SAMPLES / "schema.sql"), "--file", str(cluster.SAMPLES / "data.sql"))
 
 
 def main() -> int:
