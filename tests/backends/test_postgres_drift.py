@@ -339,6 +339,12 @@ def reasons(world: World) -> list[tuple[str, str]]:
             'GRANT "pg-other" TO "hub_admin"',
         ),
         (
+            "CREATE TABLE theirs (tenant_id text); ALTER TABLE theirs OWNER TO postgres",
+            "DROP TABLE theirs",
+            "TableNotManageable",
+            'ALTER TABLE public.theirs OWNER TO "hub_admin"',
+        ),
+        (
             "CREATE TABLE numbered (tenant_id int)",
             "DROP TABLE numbered",
             "TableNotManageable",

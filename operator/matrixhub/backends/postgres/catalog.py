@@ -88,6 +88,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS ki
     quote_ident(a.attname) AS column, a.atttypid::regtype::text AS type, a.attgenerated <> '' AS generated,
     c.relrowsecurity AS secured, c.relforcerowsecurity AS forced,
     pg_get_userbyid(c.relowner)::text AS owner, pg_has_role(c.relowner, 'USAGE') AS ours,
+    (SELECT rolsuper FROM pg_roles WHERE oid = c.relowner) AS superowned,
     coalesce(pg_get_expr(d.adbin, d.adrelid), '') AS default,
     coalesce(pt.partstrat = 'l' AND pt.partnatts = 1 AND pt.partattrs[0] = a.attnum, false)
         OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL
@@ -198,7 +199,9 @@ def _obstacle(row: Row, admin: str) -> tuple[str, str]:
     if row["generated"]:
         return "computes its tenant column", f"ALTER TABLE {name(row)} ALTER {row['column']} DROP EXPRESSION"
     if not row["ours"]:
-        return f"belongs to role {row['owner']}", f'GRANT "{row["owner"]}" TO "{admin}"'
+        # Membership of a superuser would make the operator one.
+        change = f'ALTER TABLE {name(row)} OWNER TO "{admin}"' if row["superowned"] else ""
+        return f"belongs to role {row['owner']}", change or f'GRANT "{row["owner"]}" TO "{admin}"'
     return "", ""
 
 
