@@ -12,6 +12,8 @@ from matrixhub.kube.resources import TENANT, Manifest
 
 POLL = 0.02
 """Seconds between two looks at one Tenant: the error of a single measurement."""
+PATIENCE = 300.0
+"""Seconds after which a measurement is given up."""
 
 
 def ready(body: Manifest | None) -> bool:
@@ -20,11 +22,11 @@ def ready(body: Manifest | None) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def onboard(api: KubeApi, names: Sequence[str], patience: float = 300.0) -> float:
+def onboard(api: KubeApi, names: Sequence[str], patience: float = PATIENCE) -> float:
     """Seconds from the first apply to the last Ready."""
     began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(api.apply, [tenant(name) for name in names]))
+        list(pool.map(api.create, [tenant(name) for name in names]))
     waiting = set(names)
     while waiting:
         waiting -= {body["metadata"]["name"] for body in api.list(TENANT) if ready(body)}
@@ -37,13 +39,15 @@ def onboard(api: KubeApi, names: Sequence[str], patience: float = 300.0) -> floa
 def single(api: KubeApi, name: str) -> float:
     """Seconds from apply to Ready of one Tenant."""
     began = time.monotonic()
-    api.apply(tenant(name))
+    api.create(tenant(name))
     while not ready(api.get(TENANT, name)):
+        if time.monotonic() - began > PATIENCE:
+            raise SystemExit(f"Tenant {name} is not Ready after {PATIENCE:.0f} s")
         time.sleep(POLL)
     return time.monotonic() - began
 
 
-def remove(api: KubeApi, names: Iterable[str], patience: float = 300.0) -> float:
+def remove(api: KubeApi, names: Iterable[str], patience: float = PATIENCE) -> float:
     """Seconds until the Tenants are gone, with all they had."""
     began = time.monotonic()
     wanted = set(names)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,28 +32,6 @@ def step(began: float, words: str) -> None:
     print(f"{time.monotonic() - began:6.1f} s  {words}", flush=True)
 
 
-def load(env: Mapping[str, str]) -> None:
-    """The sample platform's tables exist and hold their rows; what is there already stays."""
-    admin = {**env, "PGUSER": env["PG_ADMIN_USER"], "PGPASSWORD": env["PG_ADMIN_PASSWORD"]}
-    psql = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
-
-    def run(*words: str) -> str:
-        done = subprocess.run(
-            [*psql, *words],
-            env={**admin, "PGOPTIONS": "-c client_min_messages=warning"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise cluster.Failed(f"psql {' '.join(words)}: {done.stderr}")
-        return done.stdout.strip()
-
-    if run("--command", "select to_regclass('public.students')"):
-        return
-    run("--file", str(cluster.SAMPLES / "schema.sql"), "--file", str(cluster.SAMPLES / "data.sql"))
-
-
 def main() -> int:
     """The exit status: 0 once every Tenant is Ready."""
     began = time.monotonic()
@@ -64,7 +40,7 @@ def main() -> int:
     step(began, "Installing the CRDs and the operator's rights")
     cluster.install(env)
     step(began, "Loading the sample platform's tables and rows")
-    load(env)
+    cluster.load(env, "schema.sql", "data.sql")
     step(began, "Starting the operator")
     cluster.stand("start", "operator")
     step(began, "Applying the RealtimeCluster and three Tenants")

@@ -62,3 +62,21 @@ def realtimecluster(env: Mapping[str, str]) -> None:
     """The RealtimeCluster `main` in namespace `matrixhub`, and the admin Secrets that it names, exist."""
     for name in ("secrets.yaml", "realtimecluster.yaml"):
         kubectl(env, "apply", "-f", "-", text=filled(name, env))
+
+
+def load(env: Mapping[str, str], *scripts: str) -> None:
+    """The sample platform's tables exist, as the scripts make them; where they exist already nothing is done."""
+    admin = {"PGUSER": env["PG_ADMIN_USER"], "PGPASSWORD": env["PG_ADMIN_PASSWORD"]}
+    quiet = {"PGOPTIONS": "-c client_min_messages=warning"}
+    psql = ["psql", "--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [*psql, *words], env={**env, **admin, **quiet}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise Failed(f"psql {' '.join(words)}: {done.stderr}")
+        return done.stdout.strip()
+
+    if not run("--command", "select to_regclass('public.students')"):
+        run(*(word for script in scripts for word in ("--file", str(SAMPLES / script))))

@@ -16,6 +16,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     env = demo.environment()
     demo.install(env)
     operator = Operator(env, tmp_path_factory.mktemp("operator") / "operator.log")
+    demo.load(env, "schema.sql")
     demo.realtimecluster(env)
     operator.start()
     yield Hub(env, operator)

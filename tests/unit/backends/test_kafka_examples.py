@@ -247,7 +247,7 @@ def test_the_binding_holds_what_a_client_needs() -> None:
     assert held["topics"] == "green.usage.activity,green.usage.login"
     assert {held[key] for key in ("topicPrefix", "groupPrefix", "transactionalIdPrefix")} == {"green."}
     assert "ca.crt" not in held
-    assert binding(green(), "PEM")["ca.crt"] == "PEM"
+    assert binding(replace(green(), ca="PEM"))["ca.crt"] == "PEM"
     assert binding(green(Phase.RETAINED)) == {}
 
 

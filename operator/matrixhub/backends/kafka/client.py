@@ -29,7 +29,6 @@ class Client:
 
     def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
         self._session = Session(cluster, admin)
-        self._ca = admin.get("ca.crt", "")
 
     def prepare(self) -> Survey:
         """Nothing is changed: Kafka has no shared part. What would undo the isolation of tenants is a finding.
@@ -66,7 +65,7 @@ class Client:
 
     def binding(self, intent: Intent) -> Mapping[str, str]:
         """What the tenant's Secret holds for Kafka."""
-        return desired.binding(intent, self._ca)
+        return desired.binding(intent)
 
     def close(self) -> None:
         """The connection is closed."""

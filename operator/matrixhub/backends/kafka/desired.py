@@ -156,7 +156,7 @@ def _quotas(intent: Intent) -> Iterator[Quota]:
             yield Quota(key, float(value))
 
 
-def binding(intent: Intent, ca: str = "") -> Mapping[str, str]:
+def binding(intent: Intent) -> Mapping[str, str]:
     """What the tenant's Secret holds for Kafka: empty without a credential; `ca.crt` where the cluster names its CA."""
     if intent.credential is None:
         return {}
@@ -183,7 +183,7 @@ def binding(intent: Intent, ca: str = "") -> Mapping[str, str]:
         "groupPrefix": prefix,
         "transactionalIdPrefix": prefix,
         "topics": ",".join(sorted(topic_names(intent))),
-        **({"ca.crt": ca} if ca else {}),
+        **({"ca.crt": intent.ca} if intent.ca else {}),
     }
 
 
