@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 HOUSING_RESYNC = 600.0
 """Seconds; the objects of a namespace are watched, so a resync is only the second line."""
 MERGE_DELAY = 1.0
-"""Seconds that a status with work still under way waits for more outcomes, to be written with them."""
+"""Seconds that a status with something wrong in it waits for more outcomes, to be written with them."""
+PROGRESS_DELAY = 5.0
+"""The same while all is well and work is under way: in a crowd of new Tenants most are written once, at the end."""
 
 
 class Controller:
@@ -144,8 +146,9 @@ class Controller:
             was_housed, entry.housed = entry.housed, entry.housed or outcome.backend == NAMESPACE
             if entry.deleting or not was_housed:
                 self._advance(entry, Priority.RESYNC if known else Priority.LIVE, skip=NAMESPACE)
-        over = settled(entry, self.roster.backends(entry), basis)
-        self.registrar.add(f"Tenant/{outcome.tenant}", delay=0.0 if over or entry.deleting else MERGE_DELAY)
+        over = settled(entry, self.roster.backends(entry), basis) or entry.deleting
+        delay = 0.0 if over else MERGE_DELAY if outcome.error else PROGRESS_DELAY
+        self.registrar.add(f"Tenant/{outcome.tenant}", delay=delay)
 
     def surveyed(self, cluster: str, backend: str, survey: Survey | BackendError) -> None:
         """The shared part of a backend was looked at, or the backend is in trouble."""
