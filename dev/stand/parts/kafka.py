@@ -64,7 +64,6 @@ group.initial.rebalance.delay.ms=0
 broker.heartbeat.interval.ms=1000
 broker.session.timeout.ms=4000
 metadata.log.max.snapshot.interval.ms=5000
-log.index.size.max.bytes=65536
 """
 
 
