@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
+from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.kafka.desired import address
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
@@ -137,6 +138,7 @@ class Session:
             raise self._translated(error) from error
 
     async def _exchange(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
+        metrics.BACKEND_REQUESTS.labels(backend="kafka").inc(len(pairs))
         futures = [self._manager.send(request, node_id=self._node if node is None else node) for request, node in pairs]
         return [await future for future in futures]
 

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import errors, sql
 from psycopg.rows import dict_row
 
+from matrixhub import metrics
 from matrixhub.api.realtimecluster import PostgresBackend
 from matrixhub.errors import BackendError, Conflict, Rejected, Transient, Unreachable
 
@@ -89,6 +90,7 @@ class Session:
         if self._connection is not None:
             try:
                 with self.deadline(self._connection, CONNECT_SECONDS):
+                    metrics.BACKEND_REQUESTS.labels(backend="postgres").inc()
                     self._connection.execute("")
             except psycopg.Error:  # restarted, failed over, cut: a new connection tells which
                 self.close_connection()
@@ -241,6 +243,7 @@ _PASSING: tuple[tuple[tuple[type[psycopg.Error], ...], str, str], ...] = (
 
 def together(connection: Connection, statements: Sequence[Statement]) -> None:
     """The statements are carried out, all or none, in one round trip: a simple query is one implicit transaction."""
+    metrics.BACKEND_REQUESTS.labels(backend="postgres").inc()
     connection.execute(sql.SQL("; ").join(statements))
 
 
@@ -248,6 +251,7 @@ def ask(
     connection: Connection, questions: Mapping[str, str], values: Mapping[str, object]
 ) -> dict[str, list[dict[str, Any]]]:
     """The answers to some queries by name, in one round trip."""
+    metrics.BACKEND_REQUESTS.labels(backend="postgres").inc()
     with connection.pipeline():
         cursors = {name: connection.execute(question.encode(), values) for name, question in questions.items()}
     return {name: cursor.fetchall() for name, cursor in cursors.items()}
