@@ -14,6 +14,7 @@ from tests.backends.namespace_world import (
     eventually,
 )
 
+from demo import cluster as demo
 from matrixhub.api import naming
 from matrixhub.backends.contract import Phase
 from matrixhub.backends.namespace import client as client_module
@@ -24,6 +25,7 @@ from matrixhub.kube.resources import BY_KIND, Manifest
 @pytest.fixture(scope="module")
 def world(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(stand, tmp_path_factory.mktemp("kubeconfigs"))
+    demo.install(stand)  # what a person may do to a Tenant is only known of a kind that exists
     yield world
     world.close()
 

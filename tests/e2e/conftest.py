@@ -19,7 +19,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     demo.load(env, "schema.sql")
     demo.realtimecluster(env)
     operator.start()
-    yield Hub(env, operator)
+    everywhere = Hub(env, operator)
+    everywhere.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=60s", "realtimecluster/main")
+    yield everywhere
     operator.kill()
 
 
