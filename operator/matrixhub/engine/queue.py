@@ -3,6 +3,7 @@
 Pure: the clock and the jitter are handed in, so every property is tested without waiting.
 """
 
+import heapq
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ class KeyedQueue:
         default_factory=lambda: (OrderedDict(), OrderedDict())
     )
     _delayed: dict[str, float] = field(default_factory=dict)
+    _schedule: list[tuple[float, str]] = field(default_factory=list)
+    """A heap of what is delayed; a pair that `_delayed` no longer holds counts for nothing."""
     _working: set[str] = field(default_factory=set)
     _again: dict[str, Priority] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class KeyedQueue:
         if key in self._working:
             self._again[key] = Priority.LIVE
         elif not any(key in ready for ready in self._ready):
-            self._delayed[key] = min(due, self._delayed.get(key, due))
+            self._delay(key, min(due, self._delayed.get(key, due)))
 
     def take(self, now: float, limit: int) -> tuple[list[str], Priority]:
         """Up to `limit` live keys in order of arrival; when there is none, all that a resync has queued."""
@@ -71,7 +74,7 @@ class KeyedQueue:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         delay = after if after is not None else min(BACKOFF_LIMIT, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
         if key not in self._again:
-            self._delayed[key] = now + delay * self.jitter()
+            self._delay(key, now + delay * self.jitter())
         self._release(key)
 
     def forget(self, key: str) -> None:
@@ -86,7 +89,9 @@ class KeyedQueue:
         """When `take` will next return something: `now`, a later time, or None while all is quiet."""
         if any(self._ready):
             return now
-        return max(now, min(self._delayed.values())) if self._delayed else None
+        while self._schedule and self._delayed.get(self._schedule[0][1]) != self._schedule[0][0]:
+            heapq.heappop(self._schedule)
+        return max(now, self._schedule[0][0]) if self._schedule else None
 
     def waiting(self) -> list[str]:
         """Every key that is not in progress."""
@@ -96,10 +101,17 @@ class KeyedQueue:
         """Whether nothing waits and nothing is in progress."""
         return not (any(self._ready) or self._delayed or self._working)
 
+    def _delay(self, key: str, due: float) -> None:
+        if self._delayed.get(key) != due:
+            self._delayed[key] = due
+            heapq.heappush(self._schedule, (due, key))
+
     def _wake(self, now: float) -> None:
-        for key in [key for key, due in self._delayed.items() if due <= now]:
-            del self._delayed[key]
-            self._ready[Priority.LIVE][key] = None
+        while self._schedule and self._schedule[0][0] <= now:
+            due, key = heapq.heappop(self._schedule)
+            if self._delayed.get(key) == due:
+                del self._delayed[key]
+                self._ready[Priority.LIVE][key] = None
 
     def _release(self, key: str) -> None:
         self._working.discard(key)

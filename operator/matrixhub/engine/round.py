@@ -26,7 +26,7 @@ def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Inten
     """Every intent is carried out, or has its error in its outcome; `dry` only finds out who needs work.
 
     Raises what the backend raises for all (`Unreachable`, `Rejected`). A bug met in a batch is looked for
-    tenant by tenant, so that it stays with the one tenant that shows it.
+    half by half, so that it stays with the one tenant that shows it.
     """
     try:
         return _attempt(name, backend, intents, dry=dry)
@@ -38,12 +38,10 @@ def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Inten
             log.exception("Failed to reconcile Tenant", extra={"tenant": tenant, "backend": name})
             error = BackendError("InternalError", f"{type(bug).__name__}: see the operator's log")
             return Round({tenant: _outcome(name, intent, error=error)})
-    merged = Round()
-    for tenant, intent in intents.items():
-        one = reconcile(name, backend, {tenant: intent}, dry=dry)
-        merged.outcomes.update(one.outcomes)
-        merged.stale += one.stale
-    return merged
+    pairs = list(intents.items())
+    middle = len(pairs) // 2
+    halves = [reconcile(name, backend, dict(half), dry=dry) for half in (pairs[:middle], pairs[middle:])]
+    return Round(halves[0].outcomes | halves[1].outcomes, halves[0].stale + halves[1].stale)
 
 
 def _attempt(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent], *, dry: bool) -> Round:
