@@ -103,33 +103,38 @@ class Worker:
     def reconnect(self) -> None:
         """The next round begins with a new client and a full resync: the RealtimeCluster has changed."""
         self._outdated = True
-        self._next_resync = 0.0
-        if self._trouble:
-            self._trouble.retry_at = 0.0
         self._woken.set()
 
     async def run(self) -> None:
-        """Never returns; cancelling ends it after the call in progress."""
+        """Never returns; cancelling ends it, and its client is closed after the call in progress."""
         try:
             while True:
                 await self._sleep()
                 try:
                     await self._turn()
                 except BackendError as error:
-                    self._enter_trouble(error)
+                    await self._enter_trouble(error)
+                except Exception as bug:
+                    log.exception("Worker failed", extra={"backend": self.name})
+                    self._next_resync = 0.0  # whose outcome got lost is not known
+                    await self._enter_trouble(_internal(bug))
         finally:
-            self._thread.shutdown(wait=False, cancel_futures=True)
-            self._drop()
+            self._thread.submit(self._close)
+            self._thread.shutdown(wait=False)
 
     async def _turn(self) -> None:
         now = time.monotonic()
         if self._outdated:
-            self._drop()
+            self._outdated = False
+            self._next_resync = 0.0
+            await self._call(self._close)
         survey = None
         if self._trouble or self._backend is None or now >= self._next_resync:
             survey = await self._survey(now)
         elif now >= self._next_pulse:
             await self._feel_pulse(now)
+        if self._outdated:
+            return
         keys, priority = self.queue.take(time.monotonic(), BATCH)
         if keys:
             await self._work(keys, priority)
@@ -165,7 +170,7 @@ class Worker:
 
     async def _work(self, keys: list[str], priority: Priority) -> None:
         try:
-            intents, result = await self._call(self._round, keys, priority)
+            result = await self._call(self._round, keys, priority)
         except BackendError:
             for key in keys:
                 self.queue.done(key)
@@ -178,19 +183,20 @@ class Worker:
             else:
                 after = outcome.error.retry_after if isinstance(outcome.error, Transient) else None
                 self.queue.retry(key, time.monotonic(), after)
-            if key not in intents:
-                self.queue.forget(key)
         for key in result.stale:
             self.queue.add(key)
         for outcome in result.outcomes.values():
             self._desk.report(outcome)
 
-    def _round(self, keys: list[str], priority: Priority) -> tuple[Mapping[str, Intent], Round]:
+    def _round(self, keys: list[str], priority: Priority) -> Round:
         """A resync only looks: whoever needs work joins the live keys, so nobody waits for a long repair."""
         intents = self._desk.intents(keys)
+        if self._outdated:
+            # These wishes are of the changed RealtimeCluster, this client is of the former.
+            return Round(stale=keys)
         if not intents or self._backend is None:
-            return intents, Round()
-        return intents, reconcile(self.name, self._backend, intents, dry=priority is Priority.RESYNC)
+            return Round()
+        return reconcile(self.name, self._backend, intents, dry=priority is Priority.RESYNC)
 
     def _prepare(self) -> Survey:
         if self._backend is None:
@@ -206,10 +212,13 @@ class Worker:
             raise
         except Exception as bug:
             log.exception("Backend failed", extra={"backend": self.name})
-            raise Transient("InternalError", f"{type(bug).__name__}: see the operator's log") from None
+            raise _internal(bug) from None
 
-    def _enter_trouble(self, error: BackendError) -> None:
-        """Told on the RealtimeCluster and by those who wait; by every tenant if the next try fails as well."""
+    async def _enter_trouble(self, error: BackendError) -> None:
+        """Told on the RealtimeCluster and by those who wait; by every tenant if the next try fails as well.
+
+        From then on all have been told, and are told again only when it is another trouble.
+        """
         before = self._trouble
         failures = before.failures + 1 if before else 1
         since = before.since if before else datetime.now(UTC)
@@ -217,14 +226,15 @@ class Worker:
             log.warning("Backend is in trouble: %s", error.message, extra={"backend": self.name})
         if isinstance(error, Unreachable):
             error = Unreachable(f"{error.message}, since {since:%Y-%m-%dT%H:%M:%SZ}")
-        delay = min(TROUBLE_LIMIT, TROUBLE_FIRST * 2 ** (failures - 1))
+        delay = min(TROUBLE_LIMIT, TROUBLE_FIRST * 2 ** min(failures - 1, 16))
         self._trouble = Trouble(error, since, time.monotonic() + delay, failures)
-        self._drop()
         self._desk.surveyed(self.name, error)
         if failures == TOLD_BY_ALL:
             for tenant in self._desk.members():
                 self.queue.add(tenant, Priority.RESYNC)
-        self._report_trouble(self.queue.waiting())
+        if failures <= TOLD_BY_ALL or before is None or str(before.error) != str(error):
+            self._report_trouble(self.queue.waiting())
+        await self._call(self._close)
 
     def _report_trouble(self, tenants: Iterable[str]) -> None:
         trouble = self._trouble
@@ -233,11 +243,13 @@ class Worker:
         for tenant, (basis, phase) in self._desk.wishes(tenants).items():
             self._desk.report(Outcome(tenant, self.name, basis, phase, error=trouble.error))
 
-    def _drop(self) -> None:
-        self._outdated = False
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
+    def _close(self) -> None:
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            try:
+                backend.close()
+            except Exception:
+                log.exception("Failed to close the client", extra={"backend": self.name})
 
     async def _sleep(self) -> None:
         """Until there is something to do."""
@@ -249,8 +261,14 @@ class Worker:
                 return
 
     def _due(self) -> float:
+        if self._outdated:
+            return 0.0
         if self._trouble:
             return self._trouble.retry_at
         due = self.queue.next_due(time.monotonic())
         regular = min(self._next_resync, self._next_pulse) if self._backend else 0.0
         return min(regular, due) if due is not None else regular
+
+
+def _internal(bug: Exception) -> Transient:
+    return Transient("InternalError", f"{type(bug).__name__}: see the operator's log")

@@ -1,12 +1,15 @@
 """One worker and one backend: nobody is lost, whatever the backend does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 import pytest
 from tests.unit.engine.toy import Say, Toy, ToyDesk, intent
 
+from matrixhub.backends.contract import Intent
 from matrixhub.engine import worker as module
+from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.round import reconcile
 from matrixhub.engine.worker import Worker
 
@@ -76,10 +79,82 @@ def test_an_outage_has_one_date():
 
     async def scenario(worker: Worker) -> None:
         worker.add("a")
-        await until(lambda: len(desk.outcomes) > 20)
+        await until(lambda: len(desk.surveys) > 20)
 
     run(desk, scenario)
+    assert len({survey.message for survey in desk.surveys}) == 1
     assert len({outcome.error.message for outcome in desk.outcomes}) == 1
+    assert len(desk.outcomes) <= 3, "told once is told"
+
+
+def test_an_outage_may_last_for_days():
+    desk = ToyDesk(Toy(away=True), ["a"])
+
+    async def scenario(worker: Worker) -> None:
+        await until(lambda: desk.surveys)
+        worker._trouble.failures = 100_000  # noqa: SLF001
+        seen = len(desk.surveys)
+        await until(lambda: len(desk.surveys) > seen + 2)
+        desk.toy.away = False
+        await until(lambda: desk.toy.words == {"a": "a"})
+
+    run(desk, scenario)
+
+
+def test_a_bug_in_the_engine_or_in_a_clients_end_ends_no_worker(monkeypatch: pytest.MonkeyPatch):
+    desk = ToyDesk(Toy(closes=False), ["a"])
+    faults = iter([ZeroDivisionError()])
+
+    def faulty(outcome: Outcome) -> None:
+        for fault in faults:
+            raise fault
+        desk.outcomes.append(outcome)
+
+    monkeypatch.setattr(desk, "report", faulty)
+
+    async def scenario(worker: Worker) -> None:
+        await until(lambda: desk.outcomes)
+        worker.reconnect()
+        worker.add("a")
+        await until(lambda: len(desk.outcomes) > 1)
+
+    run(desk, scenario)
+
+
+def test_a_tenant_that_appears_while_its_key_was_found_empty_is_not_lost():
+    desk = ToyDesk(Toy(), [])
+
+    async def scenario(worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+
+        def late(tenants: Iterable[str]) -> Mapping[str, Intent]:
+            found = ToyDesk.intents(desk, tenants)
+            if not desk.tenants:
+                desk.tenants.append("a")
+                loop.call_soon_threadsafe(worker.add, "a")
+                time.sleep(0.05)
+            return found
+
+        desk.intents = late
+        worker.add("a")
+        await until(lambda: desk.toy.words == {"a": "a"})
+
+    run(desk, scenario)
+
+
+def test_a_change_of_the_cluster_during_a_look_is_carried_out_by_the_new_client_alone():
+    old, new = Toy(slow=0.1), Toy()
+    desk = ToyDesk(old, ["a"])
+
+    async def scenario(worker: Worker) -> None:
+        worker.add("a")
+        await asyncio.sleep(0.03)
+        desk.toy = new
+        worker.reconnect()
+        await until(lambda: new.words == {"a": "a"})
+
+    run(desk, scenario)
+    assert not old.words
 
 
 def test_a_restarted_server_is_served_again_without_waiting_for_a_resync():
@@ -122,6 +197,14 @@ def test_a_bug_stays_with_the_tenant_that_shows_it(caplog: pytest.LogCaptureFixt
     assert toy.words == {"a": "a", "c": "c"}
     assert result.outcomes["b"].error.reason == "InternalError"
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_bug_is_found_by_halves():
+    toy = Toy(buggy=frozenset({"t40"}))
+    result = reconcile("toy", toy, {f"t{number}": intent(f"t{number}") for number in range(100)})
+    assert len(toy.words) == 99
+    assert [tenant for tenant, outcome in result.outcomes.items() if outcome.error] == ["t40"]
+    assert len(toy.rounds) < 20
 
 
 def test_a_dry_round_changes_nothing_and_names_who_needs_work():

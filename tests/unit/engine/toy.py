@@ -1,5 +1,6 @@
 """A backend of the simplest kind, to show what the engine does around any backend: each tenant has one word."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -44,8 +45,11 @@ class Toy:
     buggy: frozenset[str] = frozenset()
     rounds: list[list[str]] = field(default_factory=list)
     incarnation: int = 1
+    slow: float = 0.0
+    closes: bool = True
 
     def prepare(self) -> Survey:
+        time.sleep(self.slow)
         self._answer()
         return Survey("1.0")
 
@@ -78,7 +82,9 @@ class Toy:
         return {"word": intent.tenant.id}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing is held; some drivers complain at their end."""
+        if not self.closes:
+            raise OSError
 
     def _answer(self) -> None:
         if self.away:
