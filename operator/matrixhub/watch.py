@@ -19,6 +19,7 @@ ECHO_DELAY = 0.1
 """Seconds that an owned object's event waits, so that the answer to our own write has been noted before."""
 PAGE = 500
 """Objects per page of the first listing."""
+WATCHED = frozenset(resource.kind for resource in OWNED)
 
 
 class Echoes:
@@ -28,17 +29,16 @@ class Echoes:
         self._digests: dict[str, bytes] = {}
 
     def note(self, body: Manifest) -> None:
-        """The object, as answered to our write, is known."""
-        if uid := body.get("metadata", {}).get("uid"):
-            self._digests[uid] = _digest(body)
+        """The object, as answered to our write, is known; only what is watched is, or it would never be forgotten."""
+        if body.get("kind") in WATCHED:
+            self._digests[body["metadata"]["uid"]] = _digest(body)
 
-    def fresh(self, body: Manifest) -> bool:
-        """Whether the object says something not known yet; from now on it is."""
+    def fresh(self, body: Manifest, *, listed: bool) -> bool:
+        """Whether the object says something not known yet; from now on it is. What is first seen in a list is not."""
         uid, digest = body["metadata"]["uid"], _digest(body)
-        if self._digests.get(uid) == digest:
-            return False
+        before = self._digests.get(uid)
         self._digests[uid] = digest
-        return True
+        return before != digest and not (listed and before is None)
 
     def forget(self, body: Manifest) -> None:
         """The object is gone."""
@@ -74,7 +74,8 @@ def registry(controller: Controller, echoes: Echoes) -> kopf.OperatorRegistry:
     async def realtimecluster(event: Any, **_: Any) -> None:
         body = event["object"]
         if event["type"] == "DELETED":
-            controller.cluster_gone(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+            metadata = body["metadata"]
+            controller.cluster_gone(f"{metadata['namespace']}/{metadata['name']}", metadata["uid"])
         else:
             controller.cluster_seen(body)
 
@@ -85,7 +86,7 @@ def registry(controller: Controller, echoes: Echoes) -> kopf.OperatorRegistry:
             echoes.forget(body)
         else:
             await asyncio.sleep(ECHO_DELAY)
-            if not echoes.fresh(body) or event["type"] is None:
+            if not echoes.fresh(body, listed=event["type"] is None):
                 return
         if tenant_id:
             controller.owned_changed(tenant_id)

@@ -6,10 +6,9 @@ from typing import Any
 
 from matrixhub.api import conditions, naming
 from matrixhub.engine.events import Subject, event
-from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.registrar import Writes
 from matrixhub.engine.roster import Roster
-from matrixhub.engine.standing import Entry, turn
+from matrixhub.engine.standing import Entry
 from matrixhub.engine.status import cluster_status, tenant_status
 from matrixhub.kube.resources import Manifest
 
@@ -19,29 +18,27 @@ OPTIONAL = frozenset({"drift", "observedClusterGeneration"})
 
 
 class Composer:
-    """Composes from the roster; holds what is to be told once, until it is."""
+    """Composes from the roster; holds what is to be told once of a RealtimeCluster."""
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
         self._news: dict[str, list[tuple[str, str]]] = {}
 
-    def drifted(self, outcome: Outcome) -> None:
-        """The next write of the Tenant comes with an Event about what was repaired."""
-        message = f"{outcome.backend}: {'; '.join(outcome.actions)}"
-        self._news.setdefault(f"Tenant/{outcome.tenant}", []).append(("DriftRepaired", message))
-
     def repaired(self, cluster: str, backend: str, sentences: Iterable[str]) -> None:
         """The next write of the RealtimeCluster comes with an Event about what was changed in the shared part."""
         message = f"{backend}: {'; '.join(sentences)}"
-        self._news.setdefault(f"RealtimeCluster/{cluster}", []).append(("Changed", message))
+        self._news.setdefault(cluster, []).append(("Changed", message))
+
+    def forget(self, cluster: str) -> None:
+        """The RealtimeCluster is gone."""
+        self._news.pop(cluster, None)
 
     def compose(self, key: str) -> Writes:
         """What is to be written of the resource `Kind/name` or `Kind/namespace/name`; nothing once it is gone."""
         kind, _, name = key.partition("/")
-        news = self._news.pop(key, [])
-        return self._tenant(name, news) if kind == "Tenant" else self._cluster(name, news)
+        return self._tenant(name) if kind == "Tenant" else self._cluster(name)
 
-    def _tenant(self, name: str, news: list[tuple[str, str]]) -> Writes:
+    def _tenant(self, name: str) -> Writes:
         entry = self._roster.entries.get(name)
         if entry is None:
             return Writes()
@@ -53,26 +50,31 @@ class Composer:
             # Applying no finalizer takes away the one that was ours.
             return Writes(finalizer=_manifest("Tenant", identity)) if held else Writes()
         finalizer = None
-        if not held and not entry.invalid:
+        if not held and not entry.invalid and self._roster.plane_of(entry):
+            # Not before there is a RealtimeCluster: a Tenant for which nothing was made can be deleted at once.
             finalizer = _manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]})
         status = tenant_status(entry, self._roster.backends(entry), self._roster.obstacle(entry), now)
         return Writes(
             finalizer,
             _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
-            _events(Subject("Tenant", name, "", metadata.uid), news, entry.tenant.status, status, now),
+            _events(
+                Subject("Tenant", name, "", metadata.uid),
+                _repairs(entry.tenant.status, status),
+                entry.tenant.status,
+                status,
+                now,
+            ),
         )
 
     def _finished(self, entry: Entry) -> bool:
         plane = self._roster.plane_of(entry)
-        if plane is None:
-            return False
-        services = tuple(kind.name for kind in self._roster.services(plane))
-        return not turn(entry, services, self._roster.basis(entry, plane))
+        return plane is not None and not self._roster.turn(entry, plane)
 
-    def _cluster(self, key: str, news: list[tuple[str, str]]) -> Writes:
+    def _cluster(self, key: str) -> Writes:
         plane = self._roster.planes.get(key)
         if plane is None:
             return Writes()
+        news = self._news.pop(key, [])
         metadata = plane.cluster.metadata
         now = datetime.now(UTC)
         identity = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
@@ -105,6 +107,16 @@ def _comparable(name: str, value: Any) -> Any:
 def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] | None = None) -> Manifest:
     manifest: Manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": dict(metadata)}
     return manifest if status is None else {**manifest, "status": dict(status)}
+
+
+def _repairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The drifts that a status tells for the first time."""
+    known = before.get("drift") or []
+    return [
+        ("DriftRepaired", f"{each['backend']}: {each['message']}")
+        for each in after.get("drift", [])
+        if each not in known
+    ]
 
 
 def _events(

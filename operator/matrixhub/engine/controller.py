@@ -1,8 +1,10 @@
 """The controller: watch events in, work for the workers out; outcomes in, writes out. Lives in the event loop."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,9 +13,8 @@ from pydantic import ValidationError
 from matrixhub import metrics
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.api.tenant import ClusterRef, Tenant, TenantSpec
-from matrixhub.api.values import Metadata, describe
-from matrixhub.backends.contract import Backend, Phase, Survey
+from matrixhub.api.values import describe
+from matrixhub.backends.contract import Backend, Survey
 from matrixhub.engine.composer import Composer
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
 from matrixhub.engine.kinds import Kind
@@ -21,7 +22,8 @@ from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.queue import Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
-from matrixhub.engine.standing import NAMESPACE, Entry, Standing, settled, turn
+from matrixhub.engine.sight import older, phase, read_tenant, wish
+from matrixhub.engine.standing import NAMESPACE, Entry, Standing, settled
 from matrixhub.engine.status import Health, standings_of
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
@@ -57,31 +59,29 @@ class Controller:
         self._credentials = credentials
         self._composer = Composer(self.roster)
         self.registrar = Registrar(api, self._composer.compose, self._written)
-        self._housing = Worker(NAMESPACE, HousingDesk(housing, self.roster, credentials, self), HOUSING_RESYNC)
+        self._housing = Worker(NAMESPACE, HousingDesk(housing, self.roster, credentials, api, self), HOUSING_RESYNC)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
-        """Never returns; cancelling ends every worker."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self.registrar.run())
-                group.create_task(self._housing.run())
-        finally:
-            for task in self._running.values():
-                task.cancel()
+        """Never returns; cancelling ends every worker, and a task that fails ends all of it, which is noticed."""
+        async with self._group as group:
+            group.create_task(self.registrar.run())
+            group.create_task(self._housing.run())
 
     def tenant_seen(self, body: Manifest, *, initial: bool) -> None:
         """A Tenant exists as described; `initial` when it was listed at start, not changed just now."""
-        tenant, invalid = _read_tenant(body)
+        tenant, invalid = read_tenant(body)
         entry = self.roster.entries.get(tenant.id)
-        if entry and _older(tenant, entry.tenant):
+        if entry and older(tenant, entry.tenant):
             return
-        changed = entry is None or _wish(entry.tenant) != _wish(tenant)
+        changed = entry is None or wish(entry.tenant) != wish(tenant)
         if entry is None or entry.tenant.metadata.uid != tenant.metadata.uid:
-            entry = Entry(tenant, _phase(tenant), standings_of(tenant.status, tenant.metadata.uid))
+            self._credentials.forget(tenant.id)
+            entry = Entry(tenant, phase(tenant), standings_of(tenant.status, tenant.metadata.uid))
             self.roster.entries[tenant.id] = entry
-        entry.tenant, entry.phase, entry.invalid = tenant, _phase(tenant), invalid
+        entry.tenant, entry.phase, entry.invalid = tenant, phase(tenant), invalid
         entry.begun = entry.begun and not changed
         self._begin(entry, Priority.RESYNC if initial else Priority.LIVE)
         self.registrar.add(f"Tenant/{tenant.id}")
@@ -104,21 +104,28 @@ class Controller:
             log.error("RealtimeCluster %s cannot be read: %s", body["metadata"]["name"], describe(error))  # noqa: TRY400 - a user's mistake, no stack
             return
         plane = self.roster.planes.get(cluster.key)
+        if plane and plane.cluster.metadata.uid != cluster.metadata.uid:
+            self.cluster_gone(cluster.key, plane.cluster.metadata.uid)
+            plane = None
         changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation
-        if plane is None:
-            plane = self.roster.planes[cluster.key] = Plane(cluster)
+        plane = plane or self.roster.planes.setdefault(cluster.key, Plane(cluster))
         plane.cluster = cluster
         if changed:
             self._staff(plane)
         self.registrar.add(f"RealtimeCluster/{cluster.key}")
 
-    def cluster_gone(self, key: str) -> None:
+    def cluster_gone(self, key: str, uid: str) -> None:
         """The RealtimeCluster no longer exists: its workers end, its Tenants say so."""
-        self.roster.planes.pop(key, None)
+        plane = self.roster.planes.get(key)
+        if plane is None or plane.cluster.metadata.uid != uid:
+            return
+        del self.roster.planes[key]
         for worker_key in [worker_key for worker_key in self._workers if worker_key[0] == key]:
             self._dismiss(worker_key)
         self.registrar.forget(f"RealtimeCluster/{key}")
+        self._composer.forget(key)
         for tenant in self.roster.members(key):
+            self.roster.entries[tenant].unsettle()
             self.registrar.add(f"Tenant/{tenant}")
 
     def owned_changed(self, tenant: str) -> None:
@@ -133,19 +140,18 @@ class Controller:
             return
         plane = self.roster.plane_of(entry)
         before = entry.standings.get(outcome.backend, Standing())
+        known = before.settled == outcome.basis and not outcome.actions
+        if outcome.issued:
+            self._credentials.store(outcome.tenant, outcome.backend, outcome.issued)
+        if plane is None or (known and not outcome.error and before.fulfils(outcome.basis, outcome.phase)):
+            return
         after = entry.standings[outcome.backend] = before.after(outcome, datetime.now(UTC))
         self._log(outcome, drift=after.drift is not before.drift)
         if outcome.issued:
-            self._credentials.store(outcome.tenant, outcome.backend, outcome.issued)
-            self._housing.add(outcome.tenant)
-        if plane is None:
-            return
+            self._rehouse(entry, Priority.LIVE)
         basis = self.roster.basis(entry, plane)
-        if outcome.error is None and (outcome.backend == NAMESPACE or entry.deleting):
-            known = before.settled == outcome.basis and not outcome.actions
-            was_housed, entry.housed = entry.housed, entry.housed or outcome.backend == NAMESPACE
-            if entry.deleting or not was_housed:
-                self._advance(entry, Priority.RESYNC if known else Priority.LIVE, skip=NAMESPACE)
+        if outcome.error is None:
+            self._follow(entry, plane, outcome, Priority.RESYNC if known else Priority.LIVE)
         over = settled(entry, self.roster.backends(entry), basis) or entry.deleting
         delay = 0.0 if over else MERGE_DELAY if outcome.error else PROGRESS_DELAY
         self.registrar.add(f"Tenant/{outcome.tenant}", delay=delay)
@@ -163,19 +169,16 @@ class Controller:
         plane.health[backend] = Health(survey, since, version)
         if isinstance(survey, Survey) and survey.repaired:
             self._composer.repaired(cluster, backend, survey.repaired)
-        if plane.authorities.get(backend, "") != plane.bound.get(backend, ""):
-            plane.bound = dict(plane.authorities)
+        authority = plane.authorities.get(backend, "")
+        if plane.bound.get(backend, authority) != authority:
+            plane.bound[backend] = authority
             for tenant in self.roster.members(cluster):
-                self._housing.add(tenant, Priority.RESYNC)
+                self._rehouse(self.roster.entries[tenant], Priority.RESYNC)
         self.registrar.add(f"RealtimeCluster/{cluster}")
-
-    def _admitted(self, entry: Entry) -> bool:
-        """Nothing is made for a Tenant before its finalizer is in place."""
-        return not entry.invalid and (entry.deleting or naming.FINALIZER in entry.tenant.metadata.finalizers)
 
     def _begin(self, entry: Entry, priority: Priority) -> None:
         """The work on this wish begins, once, as soon as it may: seen in the watch or in the answer to our write."""
-        if not entry.begun and self._admitted(entry):
+        if not entry.begun and entry.admitted:
             entry.begun = True
             self._advance(entry, priority)
             self._count_anew(str(entry.tenant.spec.cluster_ref))
@@ -183,19 +186,30 @@ class Controller:
     def _advance(self, entry: Entry, priority: Priority, skip: str = "") -> None:
         """The backends whose turn it is have the tenant in their queue."""
         plane = self.roster.plane_of(entry)
-        if plane is None:
-            return
-        services = tuple(kind.name for kind in self.roster.services(plane))
-        for name in turn(entry, services, self.roster.basis(entry, plane)):
-            if name == NAMESPACE:
-                if skip != NAMESPACE or entry.deleting:
-                    self._housing.add(entry.tenant.id, priority)
-            elif worker := self._workers.get((plane.cluster.key, name)):
+        for name in self.roster.turn(entry, plane) if plane else ():
+            key = (str(entry.tenant.spec.cluster_ref), name)
+            worker = self._housing if name == NAMESPACE else self._workers.get(key)
+            if worker and name != skip:
                 worker.add(entry.tenant.id, priority)
+
+    def _follow(self, entry: Entry, plane: Plane, outcome: Outcome, priority: Priority) -> None:
+        """Whoever waited for this success begins: for the credentials to be in their Secrets, or to be the last."""
+        if entry.deleting:
+            if self.roster.turn(entry, plane) == (NAMESPACE,):
+                self._housing.add(entry.tenant.id, priority)
+        elif outcome.backend == NAMESPACE and not entry.housed and outcome.basis == self.roster.basis(entry, plane):
+            entry.housed = True
+            self._advance(entry, priority, skip=NAMESPACE)
+
+    def _rehouse(self, entry: Entry, priority: Priority) -> None:
+        """The tenant's Secrets are to hold something else, which is our own doing and no drift."""
+        standing = entry.standings.get(NAMESPACE, Standing())
+        entry.standings[NAMESPACE] = replace(standing, settled=None)
+        self._housing.add(entry.tenant.id, priority)
 
     def _staff(self, plane: Plane) -> None:
         """One worker for each backend of the plane, none for one it no longer has; every tenant is looked at."""
-        key = plane.cluster.key
+        key, grown = plane.cluster.key, False
         wanted = {(key, kind.name): kind for kind in self.roster.services(plane)}
         for worker_key in [k for k in self._workers if k[0] == key and k not in wanted]:
             self._dismiss(worker_key)
@@ -205,16 +219,23 @@ class Controller:
                 continue
             desk = ServiceDesk(kind, key, self.roster, self._credentials, self._api, self)
             worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync)
-            self._running[worker_key] = asyncio.create_task(worker.run())
+            self._running[worker_key] = self._group.create_task(worker.run())
+            grown = True
         for tenant in self.roster.members(key):
             entry = self.roster.entries[tenant]
-            if self._admitted(entry):
-                self._advance(entry, Priority.RESYNC)
+            # The Secret of a backend that is new has to be there before that backend begins.
+            entry.begun, entry.housed = False, entry.housed and not grown
+            self._begin(entry, Priority.RESYNC)
             self.registrar.add(f"Tenant/{tenant}")
 
     def _dismiss(self, worker_key: tuple[str, str]) -> None:
         del self._workers[worker_key]
         self._running.pop(worker_key).cancel()
+        cluster, backend = worker_key
+        if plane := self.roster.planes.get(cluster):
+            plane.health.pop(backend, None)
+        with contextlib.suppress(KeyError):
+            metrics.BACKEND_UP.remove(cluster, backend)
 
     def _written(self, written: Written) -> None:
         """What the API server answered is newer than what was seen: nobody waits for the watch to say so."""
@@ -222,11 +243,11 @@ class Controller:
         if kind != "Tenant" or key not in self.roster.entries:
             return
         entry = self.roster.entries[key]
-        if written.finalizer and entry.deleting:
-            self.tenant_gone(key, entry.tenant.metadata.uid)
+        tenant, _ = read_tenant(written.resource)
+        if tenant.metadata.uid != entry.tenant.metadata.uid or older(tenant, entry.tenant):
             return
-        tenant, _ = _read_tenant(written.resource)
-        if tenant.metadata.uid != entry.tenant.metadata.uid or _older(tenant, entry.tenant):
+        if tenant.metadata.deletion_timestamp and naming.FINALIZER not in tenant.metadata.finalizers:
+            self.tenant_gone(key, tenant.metadata.uid)
             return
         entry.tenant = entry.tenant.model_copy(
             update={
@@ -249,35 +270,5 @@ class Controller:
         extra = {"tenant": outcome.tenant, "backend": outcome.backend, "seconds": round(outcome.seconds, 3)}
         if drift:
             metrics.DRIFT_REPAIRED.labels(backend=outcome.backend).inc()
-            self._composer.drifted(outcome)
         for action in outcome.actions:
             log.info("%s%s", "Repaired drift: " if drift else "", action, extra=extra)
-
-
-def _read_tenant(body: Manifest) -> tuple[Tenant, str]:
-    """The Tenant, and what is wrong with it; one that cannot be parsed keeps its metadata alone."""
-    try:
-        return Tenant.model_validate(body), ""
-    except ValidationError as error:
-        metadata = Metadata.model_validate(body["metadata"])
-        spec = TenantSpec(cluster_ref=ClusterRef(namespace="", name=""))
-        return Tenant(metadata=metadata, spec=spec, status=body.get("status") or {}), describe(error)
-
-
-def _wish(tenant: Tenant) -> tuple[str, int, bool]:
-    metadata = tenant.metadata
-    return metadata.uid, metadata.generation, metadata.deletion_timestamp is not None
-
-
-def _phase(tenant: Tenant) -> Phase:
-    spec = tenant.spec
-    if tenant.metadata.deletion_timestamp is not None:
-        return Phase.DELETED if spec.deletion_policy == "Delete" else Phase.RETAINED
-    return Phase.SUSPENDED if spec.suspended else Phase.ACTIVE
-
-
-def _older(tenant: Tenant, known: Tenant) -> bool:
-    """Whether the watch delivers what a write of ours has overtaken (versions are ordered: KEP-5504)."""
-    if tenant.metadata.uid != known.metadata.uid:
-        return False
-    return int(tenant.metadata.resource_version or 0) < int(known.metadata.resource_version or 0)

@@ -9,7 +9,8 @@ from matrixhub.api.realtimecluster import SecretRef
 from matrixhub.backends.contract import Backend, Credential, Intent, Phase, Survey
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Basis, Outcome
-from matrixhub.engine.roster import Roster
+from matrixhub.engine.roster import Plane, Roster
+from matrixhub.engine.standing import NAMESPACE, Entry
 from matrixhub.engine.vault import Vault
 from matrixhub.errors import BackendError, Rejected
 from matrixhub.kube.client import KubeApi
@@ -44,13 +45,10 @@ class ServiceDesk:
         plane = self.roster.planes.get(self.cluster)
         if plane is None or (section := self.kind.section(plane.cluster)) is None:
             raise Rejected("ClusterNotFound", f"RealtimeCluster {self.cluster} no longer has this backend")
-        namespace = plane.cluster.metadata.namespace
-        admin = _secret(self.api, namespace, section.admin_secret_ref)
-        tls = getattr(section, "tls", None)
-        authority = getattr(section, "ca_secret_ref", None) or (tls.ca_secret_ref if tls else None)
+        admin = _secret(self.api, plane.cluster.metadata.namespace, section.admin_secret_ref)
+        plane.authorities[self.kind.name] = authority = _authority(self.api, plane, section)
         if authority:
-            admin["ca.crt"] = _key(_secret(self.api, namespace, authority), "ca.crt", namespace, authority)
-        plane.authorities[self.kind.name] = admin.get("ca.crt", "") if authority else ""
+            admin["ca.crt"] = authority
         return self.kind.client(plane.cluster, admin)
 
     def members(self) -> Iterable[str]:
@@ -62,13 +60,12 @@ class ServiceDesk:
         return self.roster.wishes(tenants)
 
     def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
-        """What is wanted of each tenant now."""
+        """What is wanted now of each tenant whose turn it is."""
         intents = {}
         for tenant in tenants:
-            entry = self.roster.entries.get(tenant)
-            plane = self.roster.plane_of(entry) if entry else None
-            if entry is None or plane is None:
+            if not (due := self.roster.due(tenant, self.kind.name)):
                 continue
+            entry, plane = due
             credential = self.credentials.of(tenant, self.kind.name) if _living(entry.phase) else None
             intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, self.roster.owner(entry), credential)
         return intents
@@ -89,6 +86,7 @@ class HousingDesk:
     client: Callable[[], Backend[Any, Any]]
     roster: Roster
     credentials: "Credentials"
+    api: KubeApi
     inbox: Inbox
 
     def connect(self) -> Backend[Any, Any]:
@@ -104,25 +102,36 @@ class HousingDesk:
         return self.roster.wishes(tenants)
 
     def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
-        """What is wanted of each tenant now, with what its Secrets are to hold."""
-        known = {t: self.roster.entries[t] for t in tenants if t in self.roster.entries}
-        living = [tenant for tenant, entry in known.items() if _living(entry.phase)]
-        self.credentials.read(living)
+        """What is wanted now of each tenant whose turn it is, with what its Secrets are to hold."""
+        known = {tenant: due for tenant in tenants if (due := self.roster.due(tenant, NAMESPACE))}
+        self.credentials.read([tenant for tenant, (entry, _) in known.items() if _living(entry.phase)])
         intents = {}
-        for tenant, entry in known.items():
-            plane = self.roster.plane_of(entry)
-            if plane is None:
-                continue
-            owner, secrets = self.roster.owner(entry), {}
-            for kind in self.roster.services(plane) if _living(entry.phase) else ():
-                issues = kind.issues(plane.cluster)
-                credential = self.credentials.ensure(tenant, kind, issues=issues)
-                if credential:
-                    ca = plane.authorities.get(kind.name, "")
-                    intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential, ca)
-                    secrets[kind.secret_name] = kind.binding(intent)
+        for tenant, (entry, plane) in known.items():
+            owner = self.roster.owner(entry)
+            secrets = self._secrets(entry, plane) if _living(entry.phase) else {}
             intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, None, secrets=secrets)
         return intents
+
+    def _secrets(self, entry: Entry, plane: Plane) -> dict[str, Mapping[str, str]]:
+        """By name, what the tenant's Secrets are to hold."""
+        owner, secrets = self.roster.owner(entry), {}
+        for kind in self.roster.services(plane):
+            credential = self.credentials.ensure(entry.tenant.id, kind, issues=kind.issues(plane.cluster))
+            ca = plane.bound[kind.name] = self._known_authority(plane, kind)
+            if credential:
+                intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential, ca)
+                secrets[kind.secret_name] = kind.binding(intent)
+        return secrets
+
+    def _known_authority(self, plane: Plane, kind: Kind) -> str:
+        """What the backend's worker has read; before it has, read here, so that no Secret loses it at a start."""
+        if kind.name not in plane.authorities:
+            try:
+                authority = _authority(self.api, plane, kind.section(plane.cluster))
+            except Rejected:  # told by the backend's worker
+                authority = ""
+            plane.authorities.setdefault(kind.name, authority)
+        return plane.authorities[kind.name]
 
     def report(self, outcome: Outcome) -> None:
         """Passed on."""
@@ -176,14 +185,24 @@ def _living(phase: Phase) -> bool:
     return phase in (Phase.ACTIVE, Phase.SUSPENDED)
 
 
+def _authority(api: KubeApi, plane: Plane, section: Any) -> str:
+    """The PEM text of the authority that signs the backend's certificate; empty where none is named."""
+    namespace, tls = plane.cluster.metadata.namespace, getattr(section, "tls", None)
+    reference = getattr(section, "ca_secret_ref", None) or (tls.ca_secret_ref if tls else None)
+    return _key(_secret(api, namespace, reference), "ca.crt", namespace, reference) if reference else ""
+
+
 def _secret(api: KubeApi, namespace: str, reference: SecretRef) -> dict[str, str]:
+    """What the Secret holds; bytes that are no text, such as a keystore's, are of no use here."""
     secret = api.get(SECRET, reference.name, namespace)
     if secret is None:
         raise Rejected(
             "SecretNotFound",
             f"Secret {namespace}/{reference.name} does not exist: create it, or name another",
         )
-    return {name: base64.b64decode(value).decode() for name, value in (secret.get("data") or {}).items()}
+    return {
+        name: base64.b64decode(value).decode(errors="replace") for name, value in (secret.get("data") or {}).items()
+    }
 
 
 def _key(secret: Mapping[str, str], key: str, namespace: str, reference: SecretRef) -> str:

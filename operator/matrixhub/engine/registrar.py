@@ -35,8 +35,6 @@ class Written:
 
     key: str
     resource: Manifest
-    finalizer: bool
-    """Whether the finalizer was set or taken away, not only the status written."""
 
 
 class Registrar:
@@ -97,8 +95,8 @@ class Registrar:
             if written:
                 self._written(written)
         except Conflict:
-            # Gone, or replaced by another of the same name: its own event follows.
-            self._queue.done(key)
+            # Gone or replaced by another of the same name, whose own event follows; or somebody wrote meanwhile.
+            self._queue.retry(key, time.monotonic())
         except BackendError as error:
             log.warning("Failed to write %s: %s", key, error.message)
             self._queue.retry(key, time.monotonic())
@@ -117,5 +115,10 @@ class Registrar:
             metrics.STATUS_WRITES.labels(kind=writes.status["kind"]).inc()
             resource = self._api.apply_status(writes.status)
         for event in writes.events:
-            self._api.create(event)
-        return Written(key, resource, writes.finalizer is not None) if resource else None
+            try:
+                self._api.create(event)
+            except Conflict:
+                continue  # told in this very second
+            except BackendError as error:
+                log.warning("Failed to tell of %s: %s", key, error.message)
+        return Written(key, resource) if resource else None

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Basis
-from matrixhub.engine.standing import NAMESPACE, Entry
+from matrixhub.engine.standing import NAMESPACE, Entry, turn
 from matrixhub.engine.status import Health
 from matrixhub.errors import BackendError, Transient
 
@@ -21,7 +22,7 @@ class Plane:
     authorities: dict[str, str] = field(default_factory=dict)
     """By backend, the PEM text of the authority that signs its certificate, as last read from its Secret."""
     bound: dict[str, str] = field(default_factory=dict)
-    """By backend, the authority that the tenants' Secrets were last told."""
+    """By backend, the authority with which the tenants' Secrets were last composed."""
 
 
 @dataclass
@@ -60,6 +61,18 @@ class Roster:
         metadata = entry.tenant.metadata
         return Basis(metadata.uid, metadata.generation, plane.cluster.metadata.generation)
 
+    def turn(self, entry: Entry, plane: Plane) -> tuple[str, ...]:
+        """The backends that may work for the tenant now."""
+        return turn(entry, tuple(kind.name for kind in self.services(plane)), self.basis(entry, plane))
+
+    def due(self, tenant: str, backend: str) -> tuple[Entry, Plane] | None:
+        """The tenant and its RealtimeCluster, if it is there and this backend may work for it now."""
+        entry = self.entries.get(tenant)
+        plane = self.plane_of(entry) if entry else None
+        if entry is None or plane is None or not entry.admitted or backend not in self.turn(entry, plane):
+            return None
+        return entry, plane
+
     def wishes(self, tenants: Iterable[str]) -> dict[str, tuple[Basis, Phase]]:
         """What is wanted of each tenant, in short; those that are gone are left out."""
         found = {}
@@ -77,9 +90,8 @@ class Roster:
         """What keeps every backend from beginning."""
         if self.plane_of(entry):
             return None
+        remedy = "delete this Tenant and apply it with another clusterRef"
+        if entry.deleting:
+            remedy = f"remove the finalizer {naming.FINALIZER} to leave what this Tenant has on its backends"
         reference = entry.tenant.spec.cluster_ref
-        return Transient(
-            "ClusterNotFound",
-            f"RealtimeCluster {reference} does not exist: create it, "
-            "or delete this Tenant and apply it with another clusterRef",
-        )
+        return Transient("ClusterNotFound", f"RealtimeCluster {reference} does not exist: create it, or {remedy}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from matrixhub.api import naming
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Phase
 from matrixhub.engine.outcome import Basis, Outcome
@@ -61,6 +62,16 @@ class Entry:
     def deleting(self) -> bool:
         """Whether the Tenant waits for its finalizer."""
         return self.tenant.metadata.deletion_timestamp is not None
+
+    @property
+    def admitted(self) -> bool:
+        """Whether it may be worked on: never before our finalizer is in place, nor after somebody took it away."""
+        return not self.invalid and naming.FINALIZER in self.tenant.metadata.finalizers
+
+    def unsettle(self) -> None:
+        """Where it stands is not known any more; the drifts that were found are."""
+        self.standings = {name: Standing(drift=standing.drift) for name, standing in self.standings.items()}
+        self.housed = False
 
     def fulfilled(self, backend: str, basis: Basis) -> bool:
         """Whether one backend is as wanted now."""

@@ -1,6 +1,6 @@
 """From standings to the status of a Tenant and of a RealtimeCluster. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -44,17 +44,18 @@ def tenant_status(entry: Entry, backends: Sequence[str], trouble: BackendError |
     tenant = entry.tenant
     generation = tenant.metadata.generation
     told = [_condition(entry, name, trouble) for name in backends]
+    standings = [entry.standings[name] for name in backends if name in entry.standings]
     summary = conditions.summarize(told, generation)
     if entry.deleting:
         summary = _terminating(summary, generation)
-    merged = _merged(tenant.status, [summary, *stalled(summary, entry), *told], now)
+    merged = _merged(tenant.status, [summary, *stalled(summary, entry, standings), *told], now)
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "namespace": naming.namespace(tenant.id),
         "message": summary.message,
         "conditions": [condition.dump() for condition in merged],
     }
-    if clusters := {s.settled.cluster_generation for s in entry.standings.values() if s.settled}:
+    if clusters := {s.settled.cluster_generation for s in standings if s.settled}:
         status["observedClusterGeneration"] = min(clusters)
     if found := drifts(entry.standings):
         status["drift"] = [
@@ -63,9 +64,10 @@ def tenant_status(entry: Entry, backends: Sequence[str], trouble: BackendError |
     return status
 
 
-def stalled(summary: Condition, entry: Entry) -> list[Condition]:
-    """`Stalled`, while nothing will change until a person acts."""
-    errors = [s.outcome.error for s in entry.standings.values() if s.outcome and s.outcome.error]
+def stalled(summary: Condition, entry: Entry, standings: Iterable[Standing]) -> list[Condition]:
+    """`Stalled`, while nothing will change until a person acts; an older generation's error says nothing."""
+    generation = entry.tenant.metadata.generation
+    errors = [s.outcome.error for s in standings if s.outcome and s.outcome.basis.generation == generation]
     stuck = entry.invalid or any(isinstance(error, Rejected | Conflict) for error in errors)
     return [conditions.stalled(summary)] if stuck and summary.status == "False" else []
 

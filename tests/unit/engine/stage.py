@@ -1,0 +1,187 @@
+"""The controller with its workers and its writer standing still: a test tells it what happened and looks at its wishes.
+
+Nothing here stands for a backend or for the API server: outcomes and answers are handed in, as they would hand them in.
+"""
+
+# ruff: noqa: SLF001 - a stage has its audience behind the scenes
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from tests.unit.engine.toy import Toy
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Credential, Intent, Survey
+from matrixhub.engine.controller import Controller
+from matrixhub.engine.desk import Credentials
+from matrixhub.engine.kinds import Kind
+from matrixhub.engine.outcome import Outcome
+from matrixhub.engine.registrar import Registrar, Writes, Written
+from matrixhub.engine.vault import Vault
+from matrixhub.engine.worker import Worker
+from matrixhub.errors import BackendError
+from matrixhub.kube.client import KubeApi
+
+MAIN = "hub/main"
+SERVICES = ("redis", "kafka")
+
+
+def kind(name: str) -> Kind:
+    """A backend that a RealtimeCluster has when its spec says so."""
+    return Kind(
+        name=name,
+        secret_name=name,
+        section=lambda cluster: getattr(cluster.spec, name),
+        client=lambda *_: Toy(),
+        binding=lambda intent: {"user": intent.credential.username if intent.credential else ""},
+        username=lambda tenant: tenant,
+        issues=lambda _: False,
+    )
+
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "redis": {"nodes": ["redis:6379"], "adminSecretRef": {"name": "redis"}},
+    "kafka": {"bootstrapServers": ["kafka:9092"], "adminSecretRef": {"name": "kafka"}},
+}
+
+
+class NoSecrets(Vault):
+    """A vault of tenants that are new."""
+
+    def __init__(self) -> None:
+        """Nothing is read."""
+
+    def read(self, ids: Any) -> dict[str, dict[str, Credential]]:
+        return {}
+
+
+@dataclass
+class Stage:
+    """A world of one controller; every method is something that happens, or a look at what is to be done."""
+
+    controller: Controller
+    version: int = 0
+    resources: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def cluster(self, *services: str, generation: int = 1, uid: str = "c") -> None:
+        """The RealtimeCluster is seen with these backends."""
+        metadata = {"name": "main", "namespace": "hub", "uid": uid, "generation": generation}
+        self.controller.cluster_seen({"metadata": metadata, "spec": {name: SECTIONS[name] for name in services}})
+
+    def tenant(self, name: str = "a", *, initial: bool = False, spec: Any = None, **metadata: Any) -> None:
+        """The Tenant is seen, with our finalizer unless it is said otherwise."""
+        self.version += 1
+        known = {"name": name, "uid": f"uid-{name}", "generation": 1, "finalizers": [naming.FINALIZER]}
+        body = {
+            "metadata": {**known, "resourceVersion": str(self.version), **metadata},
+            "spec": {"clusterRef": {"namespace": "hub", "name": "main"}, **(spec or {})},
+            "status": self.resources.get(name, {}).get("status", {}),
+        }
+        self.resources[name] = body
+        self.controller.tenant_seen(body, initial=initial)
+
+    def deleted(self, name: str = "a", **metadata: Any) -> None:
+        """The Tenant waits for its finalizer."""
+        self.tenant(name, **{"generation": 2, "deletionTimestamp": "2026-01-31T12:00:00Z", **metadata})
+
+    def ends(self, *backends: str, name: str = "a", **outcome: Any) -> None:
+        """The tenant's present wish was carried out in these backends, or was not."""
+        for backend in backends:
+            basis, phase = self.controller.roster.wishes([name])[name]
+            self.controller.report(Outcome(name, backend, **{"basis": basis, "phase": phase, **outcome}))
+
+    def onboarded(self, name: str = "a") -> None:
+        """The Tenant is seen and Ready, and says so."""
+        self.tenant(name)
+        self.ends("namespace", *SERVICES, name=name, actions=("Made it",))
+        self.written(name)
+        self.rest()
+
+    def written(self, name: str = "a", writes: Writes | None = None, **metadata: Any) -> None:
+        """What is (or was) to be written of the Tenant is written, and answered."""
+        writes, body = writes or self.composed(name), self.resources[name]
+        self.version += 1
+        changed = {"resourceVersion": str(self.version), **metadata}
+        if writes.finalizer:
+            changed["finalizers"] = writes.finalizer["metadata"].get("finalizers", [])
+        body = {**body, "metadata": {**body["metadata"], **changed}}
+        if writes.status:
+            body["status"] = writes.status["status"]
+        self.resources[name] = body
+        self.controller._written(Written(f"Tenant/{name}", body))
+
+    def composed(self, name: str = "a") -> Writes:
+        """What is to be written of the Tenant now."""
+        return self.controller._composer.compose(f"Tenant/{name}")
+
+    def condition(self, kind_: str = "Ready", name: str = "a") -> dict[str, Any]:
+        """A condition of the Tenant as it would be written now; empty where there is none."""
+        return next((each for each in self.status(name)["conditions"] if each["type"] == kind_), {})
+
+    def status(self, name: str = "a") -> dict[str, Any]:
+        """The Tenant's status as it would be written now."""
+        return dict((self.composed(name).status or self.resources[name])["status"])
+
+    def worker(self, backend: str) -> Worker:
+        """The worker of a backend."""
+        controller = self.controller
+        return controller._housing if backend == "namespace" else controller._workers[MAIN, backend]
+
+    def queued(self, backend: str) -> list[str]:
+        """Who waits to be worked on in a backend."""
+        return self.worker(backend).queue.waiting()
+
+    def may(self, backend: str, name: str = "a") -> bool:
+        """Whether the backend would be told a wish of the tenant now."""
+        return self.intent(backend, name) is not None
+
+    def intent(self, backend: str, name: str = "a") -> Intent | None:
+        """What the backend would be told of the tenant now."""
+        return self.worker(backend)._desk.intents([name]).get(name)
+
+    def writing(self) -> list[str]:
+        """What waits to be composed and written."""
+        return self.controller.registrar._queue.waiting()
+
+    def rest(self) -> None:
+        """What was queued is done with."""
+        for worker in (self.controller._housing, *self.controller._workers.values()):
+            while keys := worker.queue.take(1e12, 1000)[0]:
+                for key in keys:
+                    worker.queue.done(key)
+
+    def survey(self, backend: str, found: Survey | BackendError) -> None:
+        """The shared part of a backend was looked at."""
+        self.controller.surveyed(MAIN, backend, found)
+
+
+def play(monkeypatch: pytest.MonkeyPatch, scene: Callable[[Stage], None], cluster: tuple[str, ...] = SERVICES) -> None:
+    """The scene, in an event loop; the RealtimeCluster is there already."""
+
+    async def stand_still(_: object) -> None:
+        await asyncio.Event().wait()
+
+    for actor in (Worker, Registrar):
+        monkeypatch.setattr(actor, "run", stand_still)
+
+    async def performance() -> None:
+        controller = Controller(
+            hub="hub",
+            kinds=tuple(kind(name) for name in SERVICES),
+            housing=Toy,
+            credentials=Credentials(NoSecrets()),
+            api=cast("KubeApi", None),
+            resync=60.0,
+        )
+        running = asyncio.create_task(controller.run())
+        await asyncio.sleep(0)
+        stage = Stage(controller)
+        if cluster:
+            stage.cluster(*cluster)
+        scene(stage)
+        running.cancel()
+
+    asyncio.run(performance())

@@ -1,0 +1,283 @@
+"""The controller: who is worked on when, and what the world is told, whatever order things happen in."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.unit.engine.stage import MAIN, Stage, play
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Credential, Phase, Survey
+from matrixhub.errors import Rejected, Transient
+
+Scene = Callable[[Stage], None]
+FOREIGN = "somebody/else"
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def put(scene: Scene, cluster: tuple[str, ...] = ("redis", "kafka")) -> None:
+        play(monkeypatch, scene, cluster)
+
+    return put
+
+
+def test_nothing_is_made_before_the_finalizer_whoever_asks(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant(finalizers=[])
+        assert not stage.queued("namespace")
+        assert not stage.may("namespace")
+        stage.written()
+        assert stage.queued("namespace") == ["a"]
+        assert stage.may("namespace")
+
+    on(scene)
+
+
+def test_the_namespace_goes_first_and_the_others_follow_once(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant()
+        assert stage.queued("namespace") == ["a"]
+        assert not stage.queued("redis")
+        assert not stage.may("redis")
+        stage.rest()
+        stage.ends("namespace")
+        assert stage.queued("redis") == stage.queued("kafka") == ["a"]
+        stage.rest()
+        stage.ends("namespace", actions=("Repaired it",))
+        assert not stage.queued("redis")
+        stage.ends("redis", "kafka")
+        assert stage.condition()["status"] == "True"
+
+    on(scene)
+
+
+def test_an_edit_makes_ready_unknown_until_all_have_answered_for_it(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.tenant(generation=2)
+        assert {len(stage.queued(backend)) for backend in ("namespace", "redis", "kafka")} == {1}
+        stage.ends("namespace", "redis")
+        assert (stage.condition()["status"], stage.condition()["observedGeneration"]) == ("Unknown", 2)
+        stage.ends("kafka")
+        assert stage.condition()["status"] == "True"
+
+    on(scene)
+
+
+def test_a_finalizer_that_was_set_while_the_tenant_was_deleted_does_not_pass_for_one_taken_away(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant(finalizers=[])
+        writes = stage.composed()
+        stage.deleted()
+        stage.written(writes=writes)
+        assert "a" in stage.controller.roster.entries
+        assert stage.may("redis")
+
+    on(scene)
+
+
+def test_deletion_keeps_the_namespace_until_all_others_are_done_whoever_asks(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.deleted()
+        stage.controller.owned_changed("a")
+        assert not stage.may("namespace")
+        stage.ends("redis")
+        stage.ends("kafka", error=Transient("Unreachable", "away"))
+        assert not stage.may("namespace")
+        stage.rest()
+        stage.ends("kafka")
+        assert stage.queued("namespace") == ["a"]
+        assert stage.may("namespace")
+        stage.ends("namespace")
+        assert "finalizers" not in stage.composed().finalizer["metadata"]
+        stage.written()
+        assert "a" not in stage.controller.roster.entries
+
+    on(scene)
+
+
+def test_deletion_with_another_policy_begins_anew(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.deleted()
+        stage.ends("redis", "kafka")
+        stage.deleted(generation=3, spec={"deletionPolicy": "Delete"})
+        assert not stage.may("namespace")
+        assert stage.intent("redis").phase is Phase.DELETED
+
+    on(scene)
+
+
+def test_who_lost_its_finalizer_to_somebody_is_left_alone(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.deleted(finalizers=[FOREIGN], spec={"deletionPolicy": "Delete"})
+        assert not stage.may("redis")
+        assert not stage.queued("redis")
+
+    on(scene)
+
+
+def test_a_successor_of_the_same_name_is_not_taken_for_the_one_before(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.deleted()
+        late = stage.resources["a"]
+        stage.resources.clear()
+        stage.tenant(uid="second", finalizers=[])
+        stage.controller.tenant_seen(late, initial=False)
+        stage.controller.tenant_gone("a", "uid-a")
+        assert stage.controller.roster.entries["a"].tenant.metadata.uid == "second"
+        assert stage.condition()["status"] == "Unknown"
+
+    on(scene)
+
+
+def test_without_its_cluster_a_tenant_says_so_and_can_be_deleted_at_once(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant(finalizers=[])
+        assert stage.composed().finalizer is None
+        assert stage.condition()["reason"] == "ClusterNotFound"
+        stage.cluster("redis")
+        stage.written()
+        assert stage.queued("namespace") == ["a"]
+
+    on(scene, ())
+
+
+def test_a_deleted_tenant_whose_cluster_is_gone_waits_and_says_how_to_end_it(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.controller.cluster_gone(MAIN, "c")
+        stage.deleted()
+        assert stage.composed().finalizer is None
+        assert stage.condition()["reason"] == "Terminating"
+        assert naming.FINALIZER in stage.condition()["message"]
+        stage.cluster("redis", "kafka", uid="d")
+        assert stage.queued("redis") == ["a"]
+
+    on(scene)
+
+
+def test_a_cluster_made_anew_owes_its_tenants_everything(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.cluster("redis", "kafka", uid="d")
+        stage.controller.cluster_gone(MAIN, "c")
+        assert stage.condition()["status"] == "Unknown"
+        assert stage.queued("namespace") == ["a"]
+        stage.ends("namespace", "redis", "kafka", actions=("Made it",))
+        assert stage.condition()["status"] == "True"
+        assert "drift" not in stage.status()
+
+    on(scene)
+
+
+def test_a_backend_that_is_new_waits_for_its_credential(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant()
+        stage.ends("namespace", "redis")
+        stage.rest()
+        stage.cluster("redis", "kafka", generation=2)
+        assert not stage.may("kafka")
+        stage.may("namespace")
+        stage.ends("namespace")
+        assert stage.queued("kafka") == ["a"]
+        assert stage.intent("kafka").credential is not None
+
+    on(scene, ("redis",))
+
+
+def test_a_backend_that_is_gone_holds_nobody_back(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant()
+        stage.ends("namespace", "redis")
+        stage.ends("kafka", error=Rejected("TooMany", "ask for fewer"))
+        assert stage.condition("Stalled")
+        stage.cluster("redis", generation=2)
+        stage.ends("namespace", "redis")
+        assert stage.condition()["status"] == "True"
+        assert stage.status()["observedClusterGeneration"] == 2
+        stage.ends("redis", error=Transient("Busy", "later"))
+        assert not stage.condition("Stalled")
+
+    on(scene)
+
+
+def test_drift_is_told_once_with_its_status(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        assert "drift" not in stage.resources["a"]["status"]
+        stage.ends("redis", actions=("Set the user",))
+        writes = stage.composed()
+        assert [event["message"] for event in writes.events] == ["redis: Set the user"]
+        assert stage.composed().events, "what failed to be written is told with the next write"
+        stage.written()
+        assert not stage.composed().events
+
+    on(scene)
+
+
+def test_a_credential_that_a_backend_issued_is_no_drift_of_the_namespace(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.ends("redis", issued=Credential("key", "secret"), actions=("Issued a key",))
+        assert stage.queued("namespace") == ["a"]
+        stage.ends("namespace", actions=("Wrote the Secret",))
+        assert [each["backend"] for each in stage.status()["drift"]] == ["redis"]
+
+    on(scene)
+
+
+def test_another_authority_reaches_all_secrets_and_is_no_drift(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        plane = stage.controller.roster.planes[MAIN]
+        plane.bound["redis"], plane.authorities["redis"] = "old", "new"
+        stage.survey("redis", Survey("7"))
+        assert stage.queued("namespace") == ["a"]
+        stage.ends("namespace", actions=("Wrote the Secret",))
+        assert not stage.composed().events
+        stage.rest()
+        stage.survey("redis", Survey("7"))
+        assert not stage.queued("namespace")
+        stage.ends("namespace", actions=("Undid a change",))
+        assert [each["message"] for each in stage.status()["drift"]] == ["Undid a change"]
+
+    on(scene)
+
+
+def test_a_look_that_finds_nothing_new_composes_nothing(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.controller.registrar.forget("Tenant/a")
+        stage.ends("namespace", "redis", "kafka")
+        assert "Tenant/a" not in stage.writing()
+
+    on(scene)
+
+
+def test_after_a_restart_a_look_at_what_is_settled_is_no_drift_and_a_repair_is(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        del stage.controller.roster.entries["a"]
+        stage.tenant(initial=True)
+        stage.ends("namespace", "redis")
+        stage.ends("kafka", actions=("Set a quota",))
+        assert [each["backend"] for each in stage.status()["drift"]] == ["kafka"]
+
+    on(scene)
+
+
+def test_an_older_generations_refusal_does_not_stall_the_new_one(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant()
+        stage.ends("namespace")
+        stage.ends("kafka", error=Rejected("TooMany", "ask for fewer"))
+        stage.tenant(generation=2)
+        stage.ends("redis", error=Transient("Busy", "later"))
+        assert stage.condition()["status"] == "False"
+        assert not stage.condition("Stalled")
+
+    on(scene)

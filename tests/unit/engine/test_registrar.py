@@ -1,0 +1,68 @@
+"""The writer of our resources: what failed is written again, and an Event holds nothing up."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from matrixhub.engine import queue
+from matrixhub.engine.registrar import Registrar, Writes, Written
+from matrixhub.errors import BackendError, Conflict, Rejected, Unreachable
+from matrixhub.kube.client import KubeApi
+
+STATUS = {"kind": "Tenant", "metadata": {"name": "a"}}
+
+
+class Clerk:
+    """Takes down what it is asked to write; fails as often as it is told."""
+
+    def __init__(self, *errors: BackendError, deaf: bool = False) -> None:
+        self.errors, self.deaf = list(errors), deaf
+        self.events = 0
+
+    def apply_status(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        if self.errors:
+            raise self.errors.pop(0)
+        return manifest
+
+    def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        self.events += 1
+        if self.deaf:
+            raise Rejected("PermissionDenied", "no events here")
+        return manifest
+
+
+def write(clerk: Clerk, keys: list[str], until: Callable[[list[Written]], bool]) -> list[Written]:
+    """What was written until the condition holds of it."""
+    written: list[Written] = []
+    writes = Writes(status=STATUS, events=({"kind": "Event"},))
+
+    async def scene() -> None:
+        registrar = Registrar(cast("KubeApi", clerk), lambda _: writes, written.append)
+        task = asyncio.create_task(registrar.run())
+        for key in keys:
+            registrar.add(key)
+        async with asyncio.timeout(10):
+            while not until(written):  # noqa: ASYNC110 - the clerk has no event to wait for
+                await asyncio.sleep(0.005)
+        task.cancel()
+
+    asyncio.run(scene())
+    return written
+
+
+@pytest.mark.parametrize(
+    "error", [Conflict("somebody wrote meanwhile", "another writer"), Unreachable("away"), Rejected("Invalid", "no")]
+)
+def test_what_failed_is_composed_and_written_again(error: BackendError, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(queue, "BACKOFF_FIRST", 0.01)
+    clerk = Clerk(error, error)
+    assert write(clerk, ["Tenant/a"], lambda written: len(written) == 1)
+    assert clerk.events == 1
+
+
+def test_an_event_that_is_refused_hides_no_write(caplog: pytest.LogCaptureFixture):
+    written = write(Clerk(deaf=True), ["Tenant/a", "Tenant/b"], lambda written: len(written) == 2)
+    assert {each.key for each in written} == {"Tenant/a", "Tenant/b"}
+    assert "Failed to tell of Tenant/a" in caplog.text
