@@ -164,6 +164,8 @@ class Controller:
         before = plane.health.get(backend)
         up = isinstance(survey, Survey)
         metrics.BACKEND_UP.labels(cluster=cluster, backend=backend).set(up)
+        waiting = self._workers.get((cluster, backend), self._housing).queue.waiting()
+        metrics.QUEUE_LENGTH.labels(cluster=cluster, backend=backend).set(len(waiting))
         since = before.since if before and before.reachable == up else datetime.now(UTC)
         version = survey.version if isinstance(survey, Survey) else before.version if before else ""
         plane.health[backend] = Health(survey, since, version)
@@ -236,6 +238,7 @@ class Controller:
             plane.health.pop(backend, None)
         with contextlib.suppress(KeyError):
             metrics.BACKEND_UP.remove(cluster, backend)
+            metrics.QUEUE_LENGTH.remove(cluster, backend)
 
     def _written(self, written: Written) -> None:
         """What the API server answered is newer than what was seen: nobody waits for the watch to say so."""

@@ -248,6 +248,19 @@ def test_another_authority_reaches_all_secrets_and_is_no_drift(on):
     on(scene)
 
 
+def test_after_another_authority_that_changed_nothing_a_repair_is_drift_again(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        plane = stage.controller.roster.planes[MAIN]
+        plane.bound["redis"], plane.authorities["redis"] = "old", "new"
+        stage.survey("redis", Survey("7"))
+        stage.ends("namespace")
+        stage.ends("namespace", actions=("Undid a change",))
+        assert stage.status()["drift"]
+
+    on(scene)
+
+
 def test_a_look_that_finds_nothing_new_composes_nothing(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()

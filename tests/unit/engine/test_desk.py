@@ -1,0 +1,95 @@
+"""What a worker is handed: Secrets as people write them, and what the tenants' Secrets say of a backend."""
+
+import base64
+from typing import Any, cast
+
+import pytest
+from tests.unit.engine.stage import NoSecrets, kind
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.tenant import Tenant
+from matrixhub.backends.contract import Intent, Phase
+from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
+from matrixhub.engine.kinds import Kind
+from matrixhub.engine.roster import Plane, Roster
+from matrixhub.engine.standing import Entry
+from matrixhub.errors import Rejected
+from matrixhub.kube.client import KubeApi
+
+AUTHORITY = "-----BEGIN CERTIFICATE-----"
+
+
+class Shelf:
+    """Secrets by name; counts how often one is taken down."""
+
+    def __init__(self, **secrets: dict[str, bytes]) -> None:
+        self.secrets, self.taken = secrets, 0
+
+    def get(self, _: Any, name: str, namespace: str) -> dict[str, Any] | None:
+        self.taken += 1
+        if name not in self.secrets:
+            return None
+        return {"data": {key: base64.b64encode(value).decode() for key, value in self.secrets[name].items()}}
+
+
+def binding(intent: Intent) -> dict[str, str]:
+    """A Secret that says which authority is to be trusted."""
+    return {"ca.crt": intent.ca}
+
+
+def world(tenants: str = "ab") -> Roster:
+    """Tenants on a RealtimeCluster whose Redis names its authority."""
+    section = {"nodes": ["r:6379"], "adminSecretRef": {"name": "admin"}, "tls": {"caSecretRef": {"name": "authority"}}}
+    cluster = RealtimeCluster.model_validate(
+        {"metadata": {"name": "main", "namespace": "hub", "uid": "c", "generation": 1}, "spec": {"redis": section}}
+    )
+    base = kind("redis")
+    told = Kind(base.name, base.secret_name, base.section, base.client, binding, base.username, base.issues)
+    roster = Roster("hub", (told,), planes={"hub/main": Plane(cluster)})
+    for name in tenants:
+        metadata = {"name": name, "uid": name, "generation": 1, "finalizers": ["matrixhub.io/tenant"]}
+        spec = {"clusterRef": {"namespace": "hub", "name": "main"}}
+        roster.entries[name] = Entry(Tenant.model_validate({"metadata": metadata, "spec": spec}), Phase.ACTIVE)
+    return roster
+
+
+def housing(roster: Roster, shelf: Shelf) -> HousingDesk:
+    """The desk of the namespace backend."""
+    api = cast("KubeApi", shelf)
+    return HousingDesk(lambda: cast("Any", None), roster, Credentials(NoSecrets()), api, cast("Any", None))
+
+
+def test_a_tenants_secret_names_the_authority_before_the_backend_was_ever_reached():
+    shelf = Shelf(authority={"ca.crt": AUTHORITY.encode()})
+    intents = housing(world(), shelf).intents("ab")
+    assert {intent.secrets["redis"]["ca.crt"] for intent in intents.values()} == {AUTHORITY}
+    assert shelf.taken == 1
+
+
+def test_an_authority_that_is_missing_holds_up_no_namespace():
+    intents = housing(world(), Shelf()).intents("ab")
+    assert {intent.secrets["redis"]["ca.crt"] for intent in intents.values()} == {""}
+
+
+def service(roster: Roster, shelf: Shelf) -> ServiceDesk:
+    """The desk of Redis."""
+    api = cast("KubeApi", shelf)
+    return ServiceDesk(roster.kinds[0], "hub/main", roster, Credentials(NoSecrets()), api, cast("Any", None))
+
+
+def test_bytes_in_an_admin_secret_that_are_no_text_hurt_nobody():
+    shelf = Shelf(admin={"password": b"secret", "keystore.p12": b"\xff\xfe\x00"}, authority={"ca.crt": b"pem"})
+    roster = world()
+    assert service(roster, shelf).connect()
+    assert roster.planes["hub/main"].authorities == {"redis": "pem"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "reason"),
+    [({}, "SecretNotFound"), ({"admin": {}}, "SecretNotFound"), ({"admin": {}, "authority": {}}, "SecretInvalid")],
+)
+def test_a_secret_or_a_key_that_is_missing_is_named(secrets: dict[str, dict[str, bytes]], reason: str):
+    with pytest.raises(Rejected) as error:
+        service(world(), Shelf(**secrets)).connect()
+    assert error.value.reason == reason
+    assert "hub/" in error.value.message
