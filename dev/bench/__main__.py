@@ -37,7 +37,7 @@ def floors(api: KubeApi) -> dict[str, float]:
 def onboarding(api: KubeApi, slowest: float) -> dict[str, float]:
     """A crowd at once beside the slowest floor, then one at a time on an idle operator."""
     crowd = [f"bench-{number:03d}" for number in range(TENANTS)]
-    rate = TENANTS / onboard(api, crowd)
+    rate = TENANTS / onboard(os.environ, api, crowd)
     print(f"  {TENANTS} Tenants at once: {rate:.1f}/s", flush=True)
     return {"onboard_tenants_per_s": rate, "onboard_floor_ratio": rate / slowest}
 
@@ -49,7 +49,7 @@ def singles(api: KubeApi) -> dict[str, float]:
     for name in names:
         times.append(single(api, name))
         time.sleep(0.5)
-    remove(api, names)
+    remove(os.environ, names)
     cuts = statistics.quantiles(times, n=20, method="inclusive")
     return {"ready_p50_s": statistics.median(times), "ready_p95_s": cuts[-1]}
 

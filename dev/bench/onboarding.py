@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from bench.floor import tenant
+from demo import cluster as demo
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import TENANT, Manifest
 
@@ -22,17 +23,12 @@ def ready(body: Manifest | None) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
 
 
-def onboard(api: KubeApi, names: Sequence[str], patience: float = PATIENCE) -> float:
+def onboard(env: Mapping[str, str], api: KubeApi, names: Sequence[str]) -> float:
     """Seconds from the first apply to the last Ready."""
     began = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(api.create, [tenant(name) for name in names]))
-    waiting = set(names)
-    while waiting:
-        waiting -= {body["metadata"]["name"] for body in api.list(TENANT) if ready(body)}
-        if time.monotonic() - began > patience:
-            raise SystemExit(f"{len(waiting)} Tenants are not Ready after {patience:.0f} s, such as {min(waiting)}")
-        time.sleep(0.2)
+    demo.kubectl(env, "wait", "--for=condition=Ready", f"--timeout={PATIENCE:.0f}s", *(f"tenant/{n}" for n in names))
     return time.monotonic() - began
 
 
@@ -47,14 +43,8 @@ def single(api: KubeApi, name: str) -> float:
     return time.monotonic() - began
 
 
-def remove(api: KubeApi, names: Iterable[str], patience: float = PATIENCE) -> float:
+def remove(env: Mapping[str, str], names: Sequence[str]) -> float:
     """Seconds until the Tenants are gone, with all they had."""
     began = time.monotonic()
-    wanted = set(names)
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: api.delete(TENANT, name), sorted(wanted)))
-    while wanted & {body["metadata"]["name"] for body in api.list(TENANT)}:
-        if time.monotonic() - began > patience:
-            raise SystemExit(f"Tenants are not gone after {patience:.0f} s")
-        time.sleep(0.3)
+    demo.kubectl(env, "delete", "tenant", f"--timeout={PATIENCE:.0f}s", *names)
     return time.monotonic() - began
