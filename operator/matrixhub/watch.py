@@ -45,6 +45,12 @@ class Echoes:
         self._digests.pop(body["metadata"]["uid"], None)
 
 
+def tenant_of(metadata: Manifest) -> str:
+    """The tenant whose share the object is in, by its place: its labels may be what was changed."""
+    place: str = metadata.get("namespace") or metadata["name"]
+    return place.removeprefix(naming.namespace("")).removeprefix(naming.cluster_role(""))
+
+
 def _digest(body: Manifest) -> bytes:
     metadata = body["metadata"]
     said = {name: value for name, value in body.items() if name not in ("metadata", "status", "apiVersion", "kind")}
@@ -81,15 +87,13 @@ def registry(controller: Controller, echoes: Echoes) -> kopf.OperatorRegistry:
 
     async def owned(event: Any, **_: Any) -> None:
         body = event["object"]
-        tenant_id = body["metadata"].get("labels", {}).get(naming.TENANT_LABEL)
         if event["type"] == "DELETED":
             echoes.forget(body)
         else:
             await asyncio.sleep(ECHO_DELAY)
             if not echoes.fresh(body, listed=event["type"] is None):
                 return
-        if tenant_id:
-            controller.owned_changed(tenant_id)
+        controller.owned_changed(tenant_of(body["metadata"]))
 
     for resource in OWNED:
         group, _, version = resource.api_version.rpartition("/")

@@ -138,7 +138,7 @@ class HousingDesk:
         self.inbox.report(outcome)
 
     def surveyed(self, backend: str, survey: Survey | BackendError) -> None:
-        """The Kubernetes API belongs to no RealtimeCluster: what is wrong with it shows on each."""
+        """The Kubernetes API belongs to no RealtimeCluster: each hears of it."""
         for cluster in list(self.roster.planes):
             self.inbox.surveyed(cluster, backend, survey)
 

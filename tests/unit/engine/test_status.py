@@ -11,7 +11,7 @@ from matrixhub.engine.composer import differs
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.status import Health, cluster_status, standings_of
 from matrixhub.errors import Rejected, Unreachable
-from matrixhub.watch import Echoes
+from matrixhub.watch import Echoes, tenant_of
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -99,6 +99,18 @@ def test_what_a_list_shows_first_is_known_and_what_it_shows_otherwise_was_change
     assert not echoes.fresh(secret(), listed=True)
     assert not echoes.fresh(secret(), listed=True)
     assert echoes.fresh(secret("b"), listed=True)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"name": naming.namespace("green")},
+        {"name": "redis", "namespace": naming.namespace("green"), "labels": {naming.TENANT_LABEL: "blue"}},
+        {"name": naming.cluster_role("green")},
+    ],
+)
+def test_whose_an_object_is_says_its_place_and_not_its_labels(metadata: dict[str, Any]):
+    assert tenant_of(metadata) == "green"
 
 
 def test_nothing_is_remembered_of_what_is_not_watched_or_gone():
