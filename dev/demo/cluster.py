@@ -35,7 +35,7 @@ def kubectl(env: Mapping[str, str], *words: str, text: str | None = None, quiet:
     """What kubectl printed. Raises Failed with its complaint."""
     pipe = subprocess.PIPE if quiet else None
     done = subprocess.run(
-        ["kubectl", *words], env=dict(env), input=text, stdout=pipe, stderr=pipe, text=True, check=False
+        ["kubectl", *words], env={**os.environ, **env}, input=text, stdout=pipe, stderr=pipe, text=True, check=False
     )
     if done.returncode:
         raise Failed(f"kubectl {' '.join(words)}: {done.stdout or ''}{done.stderr or ''}")
