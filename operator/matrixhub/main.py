@@ -33,7 +33,6 @@ KINDS = (
         client=postgres.Client,
         binding=postgres_desired.binding,
         username=naming.postgres_role,
-        issues=lambda _: False,
     ),
     Kind(
         name="redis",
@@ -42,7 +41,6 @@ KINDS = (
         client=redis.Client,
         binding=redis_desired.binding,
         username=naming.redis_user,
-        issues=lambda _: False,
     ),
     Kind(
         name="kafka",
@@ -51,7 +49,6 @@ KINDS = (
         client=kafka.Client,
         binding=kafka_desired.binding,
         username=naming.kafka_user,
-        issues=lambda _: False,
     ),
     Kind(
         name="objectstore",

@@ -19,5 +19,5 @@ class Kind:
     client: Callable[[RealtimeCluster, Mapping[str, str]], Backend[Any, Any]]
     binding: Callable[[Intent], Mapping[str, str]]
     username: Callable[[str], str]
-    issues: Callable[[RealtimeCluster], bool]
+    issues: Callable[[RealtimeCluster], bool] = lambda _: False
     """Whether the backend itself chooses the credentials (AWS access keys)."""
