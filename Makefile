@@ -19,8 +19,7 @@ test: ## everything that CI runs
 	@$(STAND) preflight
 	@$(MAKE) --no-print-directory check
 	@$(STAND) up
-	@$(BIN)/pytest -q -n 2 --dist loadgroup tests/backends tests/apiserver && $(BIN)/pytest -v tests/e2e; \
-	  status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
+	@$(BIN)/pytest tests/backends tests/apiserver tests/e2e; status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
 
 check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
