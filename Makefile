@@ -5,6 +5,8 @@ UV_VERSION := 0.13.9
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 STAND := python3 dev/stand
+# A company's own authority is in the system's store, not in uv's.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help demo test check up down bench format generate lock
 help: ## what can be made
