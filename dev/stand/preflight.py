@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ TOOLS = (
 )
 
 PACKAGES = (
+    Package("python3-venv", f"{sysconfig.get_path('stdlib')}/ensurepip/__init__.py"),
     Package("iproute2", "/usr/sbin/ip"),
     Package("openssl", "/usr/bin/openssl"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/postgres", ("postgresql",)),
