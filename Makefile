@@ -28,7 +28,7 @@ check: .venv/ready ## format, lint, types, import contracts, unit tests, generat
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/python -m matrixhub.api.crd --check
-	@$(BIN)/pytest -q tests/unit
+	@$(BIN)/pytest -q -n auto tests/unit
 
 up: ## the stand alone: a real Kubernetes and real backends
 	@$(STAND) up
