@@ -37,7 +37,7 @@ def floors(api: KubeApi) -> dict[str, float]:
 def onboarding(api: KubeApi, slowest: float) -> dict[str, float]:
     """A crowd at once beside the slowest floor, then one at a time on an idle operator."""
     crowd = [f"bench-{number:03d}" for number in range(TENANTS)]
-    rate = TENANTS / onboard(os.environ, api, crowd)
+    rate = TENANTS / onboard(api, crowd)
     print(f"  {TENANTS} Tenants at once: {rate:.1f}/s", flush=True)
     return {"onboard_tenants_per_s": rate, "onboard_floor_ratio": rate / slowest}
 
