@@ -130,8 +130,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     for resource in OWNED:
         group, _, version = resource.api_version.rpartition("/")
-        labels = ",".join(f"{name}={value}" for name, value in naming.MANAGED_BY.items())
-        chosen.watching.label_selectors[group, version, resource.plural] = labels
+        chosen.watching.label_selectors[group, version, resource.plural] = naming.MANAGED_BY_SELECTOR
     return chosen
 
 

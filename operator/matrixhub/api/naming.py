@@ -6,11 +6,14 @@ An id is a DNS label of at most 32 characters without dots, so each name fits it
 
 GROUP = "matrixhub.io"
 VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
 FINALIZER = f"{GROUP}/tenant"
 FIELD_MANAGER = "matrixhub"
 TENANT_LABEL = f"{GROUP}/tenant"
 OWNER_ANNOTATION = f"{GROUP}/owner"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "matrixhub"}
+MANAGED_BY_SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+"""What all our objects in Kubernetes are listed and watched by."""
 
 
 def namespace(tenant: str) -> str:

@@ -12,7 +12,6 @@ from matrixhub.engine.standing import Entry
 from matrixhub.engine.status import cluster_status, tenant_status
 from matrixhub.kube.resources import Manifest
 
-API_VERSION = f"{naming.GROUP}/{naming.VERSION}"
 OPTIONAL = frozenset({"drift", "observedClusterGeneration"})
 """Fields of a status that may be absent; one that was told and no longer is must go."""
 
@@ -105,7 +104,7 @@ def _comparable(name: str, value: Any) -> Any:
 
 
 def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] | None = None) -> Manifest:
-    manifest: Manifest = {"apiVersion": API_VERSION, "kind": kind, "metadata": dict(metadata)}
+    manifest: Manifest = {"apiVersion": naming.API_VERSION, "kind": kind, "metadata": dict(metadata)}
     return manifest if status is None else {**manifest, "status": dict(status)}
 
 

@@ -30,7 +30,7 @@ def event(about: Subject, *, type_: str, reason: str, message: str, now: datetim
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": f"{about.name}.{stamp.hex[:16]}", "namespace": about.namespace or "default"},
-        "involvedObject": {"apiVersion": f"{naming.GROUP}/{naming.VERSION}", **involved},
+        "involvedObject": {"apiVersion": naming.API_VERSION, **involved},
         "type": type_,
         "reason": reason,
         "message": message[:NOTE_LIMIT],

@@ -13,11 +13,11 @@ from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, drifts
 from matrixhub.errors import BackendError, Conflict, Rejected
 
 CONDITION = {
-    NAMESPACE: "NamespaceReady",
-    "postgres": "PostgresReady",
-    "redis": "RedisReady",
-    "kafka": "KafkaReady",
-    "objectstore": "ObjectStoreReady",
+    NAMESPACE: conditions.NAMESPACE_READY,
+    "postgres": conditions.POSTGRES_READY,
+    "redis": conditions.REDIS_READY,
+    "kafka": conditions.KAFKA_READY,
+    "objectstore": conditions.OBJECT_STORE_READY,
 }
 """The condition of each backend, in the order in which they are shown."""
 _DONE = {

@@ -18,7 +18,6 @@ FEW = 20
 SHARE = 20
 """Reading one tenant's Secrets by themselves costs as much as this many Secrets in a list of all, measured."""
 THREADS = 8
-SELECTOR = ",".join(f"{key}={value}" for key, value in naming.MANAGED_BY.items())
 
 _PASSWORD = re.compile(r"[A-Za-z0-9+/=_.~-]{32,256}")
 """What is taken for a password: made by us, or an access key's secret. Anything else was put there by hand."""
@@ -49,7 +48,7 @@ class Vault:
     def _secrets(self, ids: Sequence[str]) -> Iterator[Manifest]:
         if len(ids) > FEW and len(ids) * SHARE > self._known:
             self._known = 0
-            for each in self._api.list(SECRET, labels=SELECTOR):
+            for each in self._api.list(SECRET, labels=naming.MANAGED_BY_SELECTOR):
                 self._known += 1
                 yield each
             return
@@ -58,7 +57,7 @@ class Vault:
                 yield from found
 
     def _of_one(self, tenant: str) -> list[Manifest]:
-        return list(self._api.list(SECRET, naming.namespace(tenant), SELECTOR))
+        return list(self._api.list(SECRET, naming.namespace(tenant), naming.MANAGED_BY_SELECTOR))
 
 
 def credentials(

@@ -38,8 +38,8 @@ CLUSTER_ROLE = Resource("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterr
 CLUSTER_ROLE_BINDING = Resource(
     "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
 )
-TENANT = Resource(f"{naming.GROUP}/{naming.VERSION}", "Tenant", "tenants", namespaced=False)
-REALTIME_CLUSTER = Resource(f"{naming.GROUP}/{naming.VERSION}", "RealtimeCluster", "realtimeclusters")
+TENANT = Resource(naming.API_VERSION, "Tenant", "tenants", namespaced=False)
+REALTIME_CLUSTER = Resource(naming.API_VERSION, "RealtimeCluster", "realtimeclusters")
 
 OWNED = (
     NAMESPACE,

@@ -23,7 +23,6 @@ FEW = 20
 """Tenants that are read one by one (8 requests each) however many others there are."""
 SHARE = 20
 """Reading one tenant by itself costs as much as this many in a list of all, measured."""
-SELECTOR = ",".join(f"{key}={value}" for key, value in naming.MANAGED_BY.items())
 REMEDY = "apply manifests/admin-rights/kubernetes.yaml"
 
 T = TypeVar("T")
@@ -85,7 +84,7 @@ class Client:
     def _read_one(self, intent: Intent) -> tuple[str, State]:
         """The tenant's objects: by name, or by list where a kind has several names."""
         tenant, inside = intent.tenant.id, naming.namespace(intent.tenant.id)
-        selector = "" if intent.phase is Phase.RETAINED else SELECTOR
+        selector = "" if intent.phase is Phase.RETAINED else naming.MANAGED_BY_SELECTOR
         house = self._get(NAMESPACE, inside)
         manifests = [house] if house else []
         for resource in ORDER[1:]:
@@ -123,7 +122,7 @@ class Client:
     def _read_kind(self, resource: Resource, places: Mapping[str, Intent]) -> "_Listed":
         """Of one kind the objects at `places` (namespace, or name of a cluster-wide object, to intent)."""
         listed, known = _Listed(), 0
-        for manifest in self._list(resource, None, "" if resource is NAMESPACE else SELECTOR):
+        for manifest in self._list(resource, None, "" if resource is NAMESPACE else naming.MANAGED_BY_SELECTOR):
             metadata = manifest["metadata"]
             known += metadata["name"].startswith(naming.namespace(""))
             intent = places.get(metadata.get("namespace") or metadata["name"])
