@@ -18,7 +18,12 @@ POSTGRES_READY = "PostgresReady"
 REDIS_READY = "RedisReady"
 KAFKA_READY = "KafkaReady"
 OBJECT_STORE_READY = "ObjectStoreReady"
-BACKEND_TYPES = (NAMESPACE_READY, POSTGRES_READY, REDIS_READY, KAFKA_READY, OBJECT_STORE_READY)
+GATEWAY_READY = "GatewayReady"
+RELAY_READY = "RelayReady"
+"""Of a RealtimeCluster alone: tenants have no share of the relay."""
+SCALING_ACTIVE = "ScalingActive"
+"""Of a RealtimeCluster alone, with the meaning that a HorizontalPodAutoscaler gives it: metrics can be read."""
+BACKEND_TYPES = (NAMESPACE_READY, POSTGRES_READY, REDIS_READY, KAFKA_READY, OBJECT_STORE_READY, GATEWAY_READY)
 """One for each backend, in the order in which a person reads them."""
 
 PROGRESSING = "Progressing"
@@ -28,7 +33,7 @@ SUCCEEDED = "Succeeded"
 SUSPENDED = "Suspended"
 """Reason of a condition that is True because every door is shut, as asked for."""
 
-_ORDER = {type_: index for index, type_ in enumerate((READY, STALLED, *BACKEND_TYPES))}
+_ORDER = {type_: index for index, type_ in enumerate((READY, STALLED, *BACKEND_TYPES, RELAY_READY, SCALING_ACTIVE))}
 
 
 class Condition(Model):

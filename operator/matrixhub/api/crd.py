@@ -71,9 +71,7 @@ def _condition(name: str, type_: str, *, wide: bool = False) -> Column:
 
 _MESSAGE = Column("Status", ".status.message", description="The first thing that is wrong, in words.")
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
-_BACKENDS = tuple(
-    _condition(type_.removesuffix("Ready"), type_, wide=True) for type_ in (*conditions.BACKEND_TYPES, "GatewayReady")
-)
+_BACKENDS = tuple(_condition(type_.removesuffix("Ready"), type_, wide=True) for type_ in conditions.BACKEND_TYPES)
 
 TENANT = Kind(
     name="Tenant",
@@ -118,7 +116,7 @@ REALTIMECLUSTER = Kind(
     plural="realtimeclusters",
     scope="Namespaced",
     short_name="rtc",
-    description="The shared data plane that tenants live on: Postgres, Redis, Kafka and an S3 service.",
+    description="The shared data plane that tenants live on: Postgres, Redis, Kafka, an S3 service, and gateways.",
     spec=RealtimeClusterSpec,
     status=RealtimeClusterStatus,
     rules=(
@@ -131,8 +129,11 @@ REALTIMECLUSTER = Kind(
         _condition("Ready", conditions.READY),
         _MESSAGE,
         Column("Tenants", ".status.tenants", "integer", "Tenants that live on it."),
+        Column("Gateways", ".status.gateway.ready", "integer", "Gateways that take connections."),
+        Column("Connections", ".status.gateway.connections", "integer", "Sockets on all gateways."),
         _AGE,
-        *(column for column in _BACKENDS if column.name not in {"Namespace", "Gateway"}),
+        *(column for column in _BACKENDS if column.name != "Namespace"),
+        _condition("Relay", conditions.RELAY_READY, wide=True),
     ),
 )
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
+from matrixhub.api.dataplane import Autoscaling, Consumer, Gateway, GatewayStatus, Relay, ScalingStatus
 from matrixhub.api.tenant import EACH_TOPIC_ONCE, Topics
 from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, Whole, rules
 
@@ -184,7 +185,24 @@ class RealtimeClusterSpec(Model):
             Rule(
                 "has(self.postgres) || has(self.redis) || has(self.kafka) || has(self.objectStore)",
                 "a RealtimeCluster needs at least one backend: write postgres, redis, kafka or objectStore",
-            )
+            ),
+            Rule(
+                "!has(self.gateway) || has(self.postgres) && has(self.redis)",
+                "gateways keep their apps in Postgres and find one another through Redis: write postgres and redis",
+            ),
+            Rule(
+                "!has(self.relay) || has(self.kafka) && has(self.gateway)",
+                "a relay brings records of Kafka to the gateways: write kafka and gateway",
+            ),
+            Rule(
+                "!has(self.consumers) || self.consumers.size() == 0 || has(self.kafka)",
+                "consumers are scaled from the lag of their group in Kafka: write kafka",
+            ),
+            Rule(
+                "!has(self.gateway)"
+                " || self.autoscaling.gateway.targetConnectionsPerReplica <= self.gateway.connectionsPerReplica",
+                "targetConnectionsPerReplica must not be above gateway.connectionsPerReplica, what one gateway takes",
+            ),
         )
     )
 
@@ -196,6 +214,23 @@ class RealtimeClusterSpec(Model):
     """The Kafka (KRaft) that is shared by topic prefix."""
     object_store: ObjectStoreBackend | None = None
     """The S3 service that is shared by bucket."""
+    gateway: Gateway | None = None
+    """The WebSocket gateways. Each tenant is an app on them."""
+    relay: Relay | None = None
+    """The relay: brings records of the tenants' topics to their channels."""
+    consumers: Annotated[tuple[Consumer, ...], ListType("map", ("name",))] = Field(
+        default=(),
+        max_length=64,
+        json_schema_extra=rules(
+            Rule(
+                "self.all(c, !(c.name in ['gateway', 'relay']))",
+                "gateway and relay are the RealtimeCluster's own: give the consumer another name",
+            )
+        ),
+    )
+    """Workloads of yours that are scaled from the lag of their consumer groups."""
+    autoscaling: Autoscaling = Autoscaling()
+    """How gateways and consumers are scaled."""
 
 
 class BackendStatus(Model):
@@ -237,6 +272,10 @@ class RealtimeClusterStatus(Model):
     """What was last seen of each backend."""
     findings: tuple[FindingStatus, ...] = ()
     """What weakens isolation and a person has to mend."""
+    gateway: GatewayStatus | None = None
+    """The gateways."""
+    scaling: Annotated[tuple[ScalingStatus, ...], ListType("map", ("name",))] = ()
+    """The last decision on the size of each workload, and why."""
 
 
 class RealtimeCluster(Model):

@@ -170,16 +170,16 @@ class ObjectStoreShare(Model):
 
 
 class GatewayShare(Model):
-    """Limits of the tenant's app on the gateways. They take effect once the RealtimeCluster runs gateways."""
+    """Limits of the tenant's app on the gateways."""
 
     max_connections: Whole = Field(default=500, ge=1, le=1000000)
-    """Sockets the tenant may have open at once. Takes effect once the RealtimeCluster runs gateways."""
+    """Sockets the tenant may have open at once."""
     client_events_per_second: Whole = Field(default=10, ge=1, le=100000)
-    """Client events per second and socket. Takes effect once the RealtimeCluster runs gateways."""
+    """Client events per second and socket."""
     max_presence_members: Whole = Field(default=100, ge=1, le=10000)
-    """Members of one presence channel. Takes effect once the RealtimeCluster runs gateways."""
+    """Members of one presence channel."""
     allowed_origins: Annotated[tuple[Origin, ...], SET] = Field(default=(), max_length=64)
-    """Origins that browsers may connect from; none means any. Takes effect once the cluster runs gateways."""
+    """Origins that browsers may connect from; none means any."""
 
 
 class TenantSpec(Model):
@@ -218,7 +218,7 @@ class TenantSpec(Model):
     object_store: ObjectStoreShare = ObjectStoreShare()
     """The tenant's bucket."""
     gateway: GatewayShare = GatewayShare()
-    """Limits of the tenant's app on the gateways. They take effect once the RealtimeCluster runs gateways."""
+    """Limits of the tenant's app on the gateways."""
     compute: Annotated[
         dict[str, Quantity],
         Rule(

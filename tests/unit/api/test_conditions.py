@@ -244,5 +244,6 @@ def test_names_of_types_are_the_designs() -> None:
         "RedisReady",
         "KafkaReady",
         "ObjectStoreReady",
+        "GatewayReady",
     )
     assert (conditions.READY, conditions.STALLED) == ("Ready", "Stalled")

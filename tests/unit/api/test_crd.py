@@ -32,6 +32,7 @@ STRUCTURAL = {
     *("type", "description", "default", "format", "enum", "required", "properties", "items", "additionalProperties"),
     *("minLength", "maxLength", "minItems", "maxItems", "maxProperties", "minimum", "maximum"),
     *("x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations"),
+    "x-kubernetes-preserve-unknown-fields",
 }
 """Not `pattern`: a CEL rule says what to write instead."""
 

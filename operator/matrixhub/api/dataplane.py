@@ -1,0 +1,238 @@
+"""What a RealtimeCluster runs and scales: its gateways, its relay, and the consumers of others."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from matrixhub.api.values import SET, Duration, ListType, Model, Quantity, Rule, Whole, rules
+
+Text = Annotated[str, Field(min_length=1, max_length=253)]
+Labels = dict[str, Annotated[str, Field(max_length=4096)]]
+AsInPods = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "x-kubernetes-preserve-unknown-fields": True})]
+"""Handed to the pods as it is: the API server checks it with them."""
+
+REPLICAS_IN_ORDER = Rule(
+    "self.minReplicas <= self.maxReplicas",
+    "minReplicas must not be above maxReplicas: raise maxReplicas or lower minReplicas",
+)
+TOPIC_PATTERN = r"^([*]|[a-z0-9]([a-z0-9-]*[a-z0-9])?)([.]([*]|[a-z0-9]([a-z0-9-]*[a-z0-9])?)){2}$"
+TopicPattern = Annotated[
+    str,
+    Field(min_length=5, max_length=191),
+    Rule(
+        f"self.matches('{TOPIC_PATTERN}')",
+        "must be tenant.domain.event, each a name or a *, such as *.institution.* or *.analytics.errors",
+    ),
+]
+_PLACEHOLDERS = "tenant|domain|event|key"
+ChannelTemplate = Annotated[
+    str,
+    Field(min_length=1, max_length=200),
+    Rule(
+        f"self.matches('^([A-Za-z0-9_=@,.;-]|[{{]({_PLACEHOLDERS})[}}])+$')",
+        "must be letters, digits and _ - = @ , . ; with {tenant}, {domain}, {event} or {key} (the record's) "
+        "in between, such as {domain}.{event} or private-{domain}",
+    ),
+]
+
+
+class Resources(Model):
+    """What a container asks for and may use, as in a pod."""
+
+    requests: dict[str, Quantity] = Field(default={"cpu": "100m", "memory": "128Mi"}, max_length=16)
+    """By resource, what is set aside for each pod."""
+    limits: dict[str, Quantity] = Field(default={"cpu": "1", "memory": "512Mi"}, max_length=16)
+    """By resource, what each pod may use at most."""
+
+
+class Pods(Model):
+    """How and where pods of one kind run."""
+
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    """When the image is pulled."""
+    annotations: Labels = Field(default={}, max_length=64)
+    """Annotations of each pod."""
+    node_selector: Labels = Field(default={}, max_length=64)
+    """Labels of the nodes that pods may run on."""
+    tolerations: tuple[AsInPods, ...] = Field(default=(), max_length=32)
+    """Taints of nodes that pods may run on nevertheless."""
+    topology_spread_constraints: tuple[AsInPods, ...] = Field(default=(), max_length=8)
+    """How pods spread over nodes and zones. Without it they spread over nodes, as far as there are some."""
+
+
+class GatewayService(Model):
+    """How the gateways are reached."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
+    """Type of the Service."""
+    annotations: Labels = Field(default={}, max_length=64)
+    """Annotations of the Service, such as a load balancer's."""
+
+
+class GatewayTls(Model):
+    """The certificate that the gateways show."""
+
+    secret_name: Text
+    """The Secret of type kubernetes.io/tls with `tls.crt` and `tls.key`, in the RealtimeCluster's namespace."""
+
+
+class Gateway(Pods):
+    """The WebSocket gateways (sockudo, which speaks the Pusher protocol)."""
+
+    model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
+
+    image: Text
+    """The gateways' image."""
+    min_replicas: Whole = Field(default=2, ge=1, le=1000)
+    """Gateways at least."""
+    max_replicas: Whole = Field(default=20, ge=1, le=1000)
+    """Gateways at most."""
+    connections_per_replica: Whole = Field(default=5000, ge=1, le=1000000)
+    """Sockets that one gateway takes; further ones are refused with 4100, and clients try another."""
+    resources: Resources = Resources()
+    """What each gateway asks for and may use."""
+    service: GatewayService = GatewayService()
+    """How the gateways are reached."""
+    tls: GatewayTls | None = None
+    """The certificate that the gateways show. Without it they speak plain ws and http."""
+    public_url: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=253),
+            Rule(
+                "self.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9][0-9]{0,4})?$')",
+                "must be a URL such as https://ws.example.org or http://10.0.0.1:30080, without a path",
+            ),
+        ]
+        | None
+    ) = None
+    """Where browsers and applications find the gateways; tenants' Secrets say so. Without it the Service's name."""
+    trusted_proxies: Whole = Field(default=0, ge=0, le=8)
+    """Proxies in front of the gateways whose X-Forwarded-For is believed."""
+
+
+class GatewayScaling(Model):
+    """How many gateways there are."""
+
+    target_connections_per_replica: Whole = Field(default=3000, ge=1, le=1000000)
+    """Sockets that one gateway is meant to hold; more bring another gateway."""
+    scale_down_stabilization: Duration = Field(default="5m", validate_default=True)
+    """How long fewer must have been enough before one goes."""
+
+
+class ConsumerScaling(Model):
+    """How many consumers there are, the relay's included."""
+
+    scale_down_stabilization: Duration = Field(default="5m", validate_default=True)
+    """How long fewer must have been enough before they go."""
+
+
+class Autoscaling(Model):
+    """How gateways and consumers are scaled."""
+
+    gateway: GatewayScaling = GatewayScaling()
+    """How many gateways there are."""
+    consumers: ConsumerScaling = ConsumerScaling()
+    """How many consumers there are, the relay's included."""
+
+
+class TargetRef(Model):
+    """A workload in the RealtimeCluster's namespace."""
+
+    kind: Literal["Deployment", "StatefulSet"] = "Deployment"
+    """Its kind."""
+    name: Text
+    """Its name."""
+
+
+class Consumer(Model):
+    """A workload of yours that is scaled from the lag of its consumer group."""
+
+    model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
+
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    """What status and metrics call it."""
+    target_ref: TargetRef
+    """What is scaled."""
+    consumer_group: Text
+    """Its Kafka consumer group."""
+    topics: Annotated[tuple[TopicPattern, ...], SET] = Field(min_length=1, max_length=32)
+    """The topics that it consumes."""
+    min_replicas: Whole = Field(default=1, ge=1, le=1000)
+    """Replicas at least."""
+    max_replicas: Whole = Field(default=12, ge=1, le=1000)
+    """Replicas at most. There are never more than partitions."""
+    target_drain: Duration = Field(default="30s", validate_default=True)
+    """Within which time a backlog is to be emptied."""
+
+
+class Route(Model):
+    """Which records become events on which channel of their tenant's app."""
+
+    topics: TopicPattern
+    """The topics whose records take this route."""
+    channel: ChannelTemplate
+    """The channel."""
+    event: ChannelTemplate = "{event}"
+    """The event's name."""
+
+
+class Relay(Pods):
+    """The relay: consumes the tenants' topics and publishes to their channels. The first route that fits is taken."""
+
+    model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
+
+    image: Annotated[str, Field(max_length=253)] = ""
+    """The relay's image. Without it the operator's own."""
+    routes: tuple[Route, ...] = Field(min_length=1, max_length=32)
+    """Which records become events on which channel."""
+    min_replicas: Whole = Field(default=1, ge=1, le=1000)
+    """Relays at least."""
+    max_replicas: Whole = Field(default=12, ge=1, le=1000)
+    """Relays at most. There are never more than partitions."""
+    target_drain: Duration = Field(default="30s", validate_default=True)
+    """Within which time a backlog is to be emptied."""
+    resources: Resources = Resources()
+    """What each relay asks for and may use."""
+
+
+class GatewayPodStatus(Model):
+    """One gateway."""
+
+    name: str
+    """The pod."""
+    ready: bool
+    """Whether it takes connections."""
+    connections: int
+    """Sockets that it holds; -1 when it does not say."""
+
+
+class GatewayStatus(Model):
+    """The gateways."""
+
+    replicas: int = 0
+    """Gateways that are wanted."""
+    ready: int = 0
+    """Gateways that take connections."""
+    connections: int = 0
+    """Sockets on all of them."""
+    pods: Annotated[tuple[GatewayPodStatus, ...], ListType("map", ("name",))] = ()
+    """Each of them, at most the hundred fullest."""
+
+
+class ScalingStatus(Model):
+    """The last decision on the size of one workload, and why."""
+
+    name: str
+    """`gateway`, `relay`, or the consumer's name."""
+    replicas: int
+    """Replicas that there are."""
+    desired_replicas: int
+    """Replicas that there should be."""
+    reason: str
+    """Why, as one CamelCase word."""
+    message: str
+    """Why, in words and numbers."""
+    last_scale_time: datetime | None = None
+    """When the number was last changed."""
