@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.floor import clients, floor
+from bench.floor import bare, clients, floor
 from bench.onboarding import onboard, remove, single
 from bench.process import Operator
 from demo import cluster as demo
@@ -27,7 +27,7 @@ def floors(api: KubeApi) -> dict[str, float]:
     cluster, made = clients(api)
     found = {}
     for name, backend in made.items():
-        found[f"floor_{name}_tenants_per_s"] = floor(cluster, backend, name, TENANTS)
+        found[f"floor_{name}_tenants_per_s"] = floor(bare(api), cluster, backend, name, TENANTS)
         backend.close()
     names = [f"tenant-floor-{number:03d}" for number in range(TENANTS)]
     demo.kubectl(os.environ, "delete", "namespace", "--wait=false", *names)

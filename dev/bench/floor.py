@@ -11,13 +11,15 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Backend, Credential, Intent, Owner, Phase
 from matrixhub.backends.namespace.client import Client as NamespaceClient
-from matrixhub.engine.vault import Vault
+from matrixhub.engine.kinds import Kind
 from matrixhub.engine.worker import BATCH
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import REALTIME_CLUSTER, SECRET
-from matrixhub.main import KINDS
+from matrixhub.main import kinds
 
 Clients = Mapping[str, Backend[Any, Any]]
+BARE = ("postgres", "redis", "kafka", "objectstore")
+"""The backends that are driven without the operator, beside the namespace."""
 
 
 def tenant(name: str) -> dict[str, Any]:
@@ -36,6 +38,11 @@ def tenant(name: str) -> dict[str, Any]:
     }
 
 
+def bare(api: KubeApi) -> list[Kind]:
+    """The kinds that are driven without the operator."""
+    return [kind for kind in kinds(api) if kind.name in BARE]
+
+
 def clients(api: KubeApi) -> tuple[RealtimeCluster, Clients]:
     """A client of each backend of the RealtimeCluster `main`, with the operator's own weak rights."""
     found = api.get(REALTIME_CLUSTER, "main", "matrixhub")
@@ -43,35 +50,41 @@ def clients(api: KubeApi) -> tuple[RealtimeCluster, Clients]:
         raise SystemExit("RealtimeCluster matrixhub/main does not exist")
     cluster = RealtimeCluster.model_validate(found)
     made: dict[str, Backend[Any, Any]] = {"namespace": NamespaceClient(api)}
-    for kind in KINDS:
+    for kind in bare(api):
         reference = kind.section(cluster).admin_secret_ref
         secret = api.get(SECRET, reference.name, "matrixhub") or {}
         admin = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
-        made[kind.name] = kind.client(cluster, admin)
+        made[kind.name] = kind.client(cluster, admin, None)
     return cluster, made
 
 
-def intents(cluster: RealtimeCluster, names: Sequence[str], backend: str, phase: Phase) -> list[Intent]:
+def intents(
+    known: Sequence[Kind], cluster: RealtimeCluster, names: Sequence[str], backend: str, phase: Phase
+) -> list[Intent]:
     """What is wanted of the tenants in one backend."""
     wanted = []
     for name in names:
         body = tenant(name)
         body["metadata"]["uid"] = f"uid-{name}"
         owner, resource = Owner("bench", f"uid-{name}"), Tenant.model_validate(body)
-        credentials = {kind.name: Vault.generate(kind.username(name)) for kind in KINDS}
+        credentials = {kind.name: kind.credential(name) for kind in known}
         living = phase is Phase.ACTIVE
-        secrets = _secrets(resource, cluster, owner, credentials) if backend == "namespace" and living else {}
+        secrets = _secrets(known, resource, cluster, owner, credentials) if backend == "namespace" and living else {}
         credential = credentials.get(backend) if living else None
         wanted.append(Intent(resource, cluster, phase, owner, credential, secrets=secrets))
     return wanted
 
 
 def _secrets(
-    resource: Tenant, cluster: RealtimeCluster, owner: Owner, credentials: Mapping[str, Credential]
+    known: Sequence[Kind],
+    resource: Tenant,
+    cluster: RealtimeCluster,
+    owner: Owner,
+    credentials: Mapping[str, Credential],
 ) -> dict[str, Mapping[str, str]]:
     return {
         kind.secret_name: kind.binding(Intent(resource, cluster, Phase.ACTIVE, owner, credentials[kind.name]))
-        for kind in KINDS
+        for kind in known
     }
 
 
@@ -87,14 +100,14 @@ def carry_out(backend: Backend[Any, Any], wanted: Sequence[Intent]) -> None:
             raise errors[0]
 
 
-def floor(cluster: RealtimeCluster, backend: Backend[Any, Any], name: str, count: int) -> float:
+def floor(known: Sequence[Kind], cluster: RealtimeCluster, backend: Backend[Any, Any], name: str, count: int) -> float:
     """Tenants per second of one backend alone; what was made is removed again."""
     names = [f"floor-{number:03d}" for number in range(count)]
     backend.prepare()
-    wanted = intents(cluster, names, name, Phase.ACTIVE)
+    wanted = intents(known, cluster, names, name, Phase.ACTIVE)
     began = time.monotonic()
     carry_out(backend, wanted)
     seconds = time.monotonic() - began
     if name != "namespace":
-        carry_out(backend, intents(cluster, names, name, Phase.DELETED))
+        carry_out(backend, intents(known, cluster, names, name, Phase.DELETED))
     return count / seconds

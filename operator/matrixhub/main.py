@@ -25,51 +25,57 @@ from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE
 from matrixhub.watch import Echoes, watch
 
-KINDS = (
-    Kind(
-        name="postgres",
-        secret_name="postgres",
-        section=lambda cluster: cluster.spec.postgres,
-        client=postgres.Client,
-        binding=postgres_desired.binding,
-        username=naming.postgres_role,
-    ),
-    Kind(
-        name="redis",
-        secret_name="redis",
-        section=lambda cluster: cluster.spec.redis,
-        client=redis.Client,
-        binding=redis_desired.binding,
-        username=naming.redis_user,
-    ),
-    Kind(
-        name="kafka",
-        secret_name="kafka",
-        section=lambda cluster: cluster.spec.kafka,
-        client=kafka.Client,
-        binding=kafka_desired.binding,
-        username=naming.kafka_user,
-    ),
-    Kind(
-        name="objectstore",
-        secret_name="object-store",
-        section=lambda cluster: cluster.spec.object_store,
-        client=objectstore.Client,
-        binding=objectstore_desired.binding,
-        username=naming.object_store_user,
-        issues=lambda cluster: cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws",
-    ),
-)
+
+def kinds(api: KubeApi) -> tuple[Kind, ...]:  # noqa: ARG001 - the gateways' client will need it
+    """The backends beside the namespace, in the order in which a person reads of them."""
+    return (
+        Kind(
+            name="postgres",
+            secret_name="postgres",
+            section=lambda cluster: cluster.spec.postgres,
+            client=lambda cluster, admin, _: postgres.Client(cluster, admin),
+            binding=postgres_desired.binding,
+            credential=lambda tenant: Vault.generate(naming.postgres_role(tenant)),
+        ),
+        Kind(
+            name="redis",
+            secret_name="redis",
+            section=lambda cluster: cluster.spec.redis,
+            client=lambda cluster, admin, _: redis.Client(cluster, admin),
+            binding=redis_desired.binding,
+            credential=lambda tenant: Vault.generate(naming.redis_user(tenant)),
+        ),
+        Kind(
+            name="kafka",
+            secret_name="kafka",
+            section=lambda cluster: cluster.spec.kafka,
+            client=lambda cluster, admin, _: kafka.Client(cluster, admin),
+            binding=kafka_desired.binding,
+            credential=lambda tenant: Vault.generate(naming.kafka_user(tenant)),
+        ),
+        Kind(
+            name="objectstore",
+            secret_name="object-store",
+            section=lambda cluster: cluster.spec.object_store,
+            client=lambda cluster, admin, _: objectstore.Client(cluster, admin),
+            binding=objectstore_desired.binding,
+            credential=lambda tenant: Vault.generate(naming.object_store_user(tenant)),
+            issues=lambda cluster: (
+                cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws"
+            ),
+        ),
+    )
 
 
 async def run(config: Config) -> None:
     """Runs the operator until SIGTERM or SIGINT, which Kopf listens for."""
     echoes = Echoes()
     api = KubeApi(on_write=echoes.note)
-    vault = Vault(api, {kind.name: kind.secret_name for kind in KINDS})
+    backends = kinds(api)
+    vault = Vault(api, {kind.name: kind.secret_name for kind in backends if kind.shared_out})
     controller = Controller(
         hub=_hub(api),
-        kinds=KINDS,
+        kinds=backends,
         housing=lambda: namespace.Client(api),
         credentials=Credentials(vault),
         api=api,

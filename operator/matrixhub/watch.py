@@ -11,7 +11,7 @@ import kopf
 
 from matrixhub.api import naming
 from matrixhub.engine.controller import Controller
-from matrixhub.kube.resources import OWNED, Manifest
+from matrixhub.kube.resources import OWNED, WORKLOAD, Manifest
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -19,7 +19,7 @@ ECHO_DELAY = 0.1
 """Seconds that an owned object's event waits, so that the answer to our own write has been noted before."""
 PAGE = 500
 """Objects per page of the first listing."""
-WATCHED = frozenset(resource.kind for resource in OWNED)
+WATCHED = frozenset(resource.kind for resource in (*OWNED, *WORKLOAD))
 
 
 class Echoes:
@@ -58,6 +58,7 @@ def _digest(body: Manifest) -> bytes:
         metadata.get("labels"),
         metadata.get("annotations"),
         metadata.get("deletionTimestamp"),
+        (body.get("status") or {}).get("readyReplicas"),
     ]
     return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=8).digest()
 
@@ -93,9 +94,13 @@ def registry(controller: Controller, echoes: Echoes) -> kopf.OperatorRegistry:
             await asyncio.sleep(ECHO_DELAY)
             if not echoes.fresh(body, listed=event["type"] is None):
                 return
-        controller.owned_changed(tenant_of(body["metadata"]))
+        metadata = body["metadata"]
+        if cluster := (metadata.get("labels") or {}).get(naming.CLUSTER_LABEL):
+            controller.workload_changed(f"{metadata['namespace']}/{cluster}", accounts=body["kind"] == "Secret")
+        else:
+            controller.owned_changed(tenant_of(metadata))
 
-    for resource in OWNED:
+    for resource in (*OWNED, *WORKLOAD):
         group, _, version = resource.api_version.rpartition("/")
         on_event(group, version, resource.plural, registry=handlers)(owned)
     return handlers
@@ -128,7 +133,7 @@ def settings() -> kopf.OperatorSettings:
     chosen.queueing.worker_limit = None
     chosen.watching.chunk_size = PAGE
     chosen.networking.request_timeout = 30
-    for resource in OWNED:
+    for resource in (*OWNED, *WORKLOAD):
         group, _, version = resource.api_version.rpartition("/")
         chosen.watching.label_selectors[group, version, resource.plural] = naming.MANAGED_BY_SELECTOR
     return chosen

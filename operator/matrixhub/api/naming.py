@@ -4,12 +4,17 @@ An id is a DNS label of at most 32 characters without dots, so each name fits it
 (Postgres 63 bytes, S3 63, Kafka 249, a Kubernetes namespace 63), and no tenant's prefix matches another's.
 """
 
+import hashlib
+
 GROUP = "matrixhub.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 FINALIZER = f"{GROUP}/tenant"
+CLUSTER_FINALIZER = f"{GROUP}/realtimecluster"
 FIELD_MANAGER = "matrixhub"
 TENANT_LABEL = f"{GROUP}/tenant"
+CLUSTER_LABEL = f"{GROUP}/realtimecluster"
+"""Its value is the name of the RealtimeCluster, whose namespace is the object's."""
 OWNER_ANNOTATION = f"{GROUP}/owner"
 MANAGED_BY = {"app.kubernetes.io/managed-by": "matrixhub"}
 MANAGED_BY_SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
@@ -69,3 +74,42 @@ def object_store_user(tenant: str) -> str:
 def cluster_role(tenant: str) -> str:
     """The ClusterRole, and its binding, through which the owners read their own Tenant."""
     return f"matrixhub:tenant:{tenant}"
+
+
+def gateway(cluster: str) -> str:
+    """What the gateways of the RealtimeCluster `namespace/name` log in as; also their schema and their prefix."""
+    return f"gateway-{_digest(cluster, 4).hex()}"
+
+
+def relay(cluster: str) -> str:
+    """What the relay of the RealtimeCluster `namespace/name` logs in to Kafka as, and its consumer group."""
+    return f"relay-{_digest(cluster, 4).hex()}"
+
+
+def accounts_secret(name: str) -> str:
+    """The Secret with what a RealtimeCluster's gateways and relay log in with."""
+    return f"{name}-accounts"
+
+
+def gateway_workload(name: str) -> str:
+    """The Deployment and Service of a RealtimeCluster's gateways."""
+    return f"{name}-gateway"
+
+
+def relay_workload(name: str) -> str:
+    """The Deployment of a RealtimeCluster's relay."""
+    return f"{name}-relay"
+
+
+def app_id(tenant: str) -> str:
+    """The tenant's app on the gateways: a decimal number below 2^52, as Pusher's client libraries insist."""
+    return str(int.from_bytes(_digest(tenant, 8), "big") >> 12)
+
+
+def dead_letters(tenant: str) -> str:
+    """The topic of the tenant's records that the relay could not deliver."""
+    return topic(tenant, "relay", "dead-letter")
+
+
+def _digest(text: str, size: int) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=size).digest()

@@ -60,9 +60,20 @@ class Mark:
 
 @dataclass(frozen=True)
 class Credential:
-    """What a tenant's applications log in with. The password never appears in a repr."""
+    """What a tenant's applications log in with. No secret ever appears in a repr."""
 
     username: str
+    password: str = field(repr=False)
+    master_key: str = field(default="", repr=False)
+    """Of a gateway's app: 32 bytes in base64 that encrypt channels end to end and that no gateway ever sees."""
+
+
+@dataclass(frozen=True)
+class ServiceAccount:
+    """What a RealtimeCluster's own gateways or relay log in with. `owner.uid` is the RealtimeCluster's."""
+
+    owner: Owner
+    login: str
     password: str = field(repr=False)
 
 

@@ -73,16 +73,23 @@ class Composer:
         plane = self._roster.planes.get(key)
         if plane is None:
             return Writes()
-        news = self._news.pop(key, [])
         metadata = plane.cluster.metadata
         now = datetime.now(UTC)
         identity = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
+        residents = self._roster.residents(key)
+        deleting, held = metadata.deletion_timestamp is not None, naming.CLUSTER_FINALIZER in metadata.finalizers
+        if deleting and not (held and residents):
+            # Applying no finalizer takes away the one that was ours.
+            return Writes(finalizer=_manifest("RealtimeCluster", identity)) if held else Writes()
+        finalizer = None
+        if not held:
+            finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})
+        news = self._news.pop(key, [])
         services = [kind.name for kind in self._roster.services(plane)]
-        count = len(self._roster.members(key))
         before = plane.cluster.status
-        status = cluster_status(before, metadata.generation, services, plane.health, count, now)
+        status = cluster_status(plane.cluster, services, plane.health, residents, now)
         return Writes(
-            None,
+            finalizer,
             _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,
             _events(
                 Subject("RealtimeCluster", metadata.name, metadata.namespace, metadata.uid), news, before, status, now

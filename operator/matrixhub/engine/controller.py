@@ -15,6 +15,7 @@ from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
+from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.composer import Composer
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
 from matrixhub.engine.kinds import Kind
@@ -57,6 +58,7 @@ class Controller:
         self._api = api
         self._resync = resync
         self._credentials = credentials
+        self._accounts = Accounts(api, hub)
         self._composer = Composer(self.roster)
         self.registrar = Registrar(api, self._composer.compose, self._written)
         self._housing = Worker(NAMESPACE, HousingDesk(housing, self.roster, credentials, api, self), HOUSING_RESYNC)
@@ -132,6 +134,16 @@ class Controller:
         """An object of the tenant's namespace share is not as we last wrote it."""
         if tenant in self.roster.entries:
             self._housing.add(tenant)
+
+    def workload_changed(self, cluster: str, *, accounts: bool) -> None:
+        """An object of a RealtimeCluster is not as last written (its `accounts`?), or its pods came or went."""
+        plane = self.roster.planes.get(cluster)
+        for kind in self.roster.services(plane) if plane else ():
+            worker = self._workers.get((cluster, kind.name))
+            if worker and accounts and kind.account:
+                worker.reconnect()
+            elif worker and kind.runs:
+                worker.look()
 
     def report(self, outcome: Outcome) -> None:
         """An outcome is known: the tenant's standing changes, and whoever waited for it begins."""
@@ -219,7 +231,7 @@ class Controller:
             if worker := self._workers.get(worker_key):
                 worker.reconnect()
                 continue
-            desk = ServiceDesk(kind, key, self.roster, self._credentials, self._api, self)
+            desk = ServiceDesk(kind, key, self.roster, self._credentials, self._accounts, self._api, self)
             worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync)
             self._running[worker_key] = self._group.create_task(worker.run())
             grown = True

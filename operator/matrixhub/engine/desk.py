@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from matrixhub.api.realtimecluster import SecretRef
 from matrixhub.backends.contract import Backend, Credential, Intent, Phase, Survey
+from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Basis, Outcome
 from matrixhub.engine.roster import Plane, Roster
@@ -37,6 +38,7 @@ class ServiceDesk:
     cluster: str
     roster: Roster
     credentials: "Credentials"
+    accounts: Accounts
     api: KubeApi
     inbox: Inbox
 
@@ -45,14 +47,17 @@ class ServiceDesk:
         plane = self.roster.planes.get(self.cluster)
         if plane is None or (section := self.kind.section(plane.cluster)) is None:
             raise Rejected("ClusterNotFound", f"RealtimeCluster {self.cluster} no longer has this backend")
-        admin = _secret(self.api, plane.cluster.metadata.namespace, section.admin_secret_ref)
+        reference = getattr(section, "admin_secret_ref", None)
+        admin = _secret(self.api, plane.cluster.metadata.namespace, reference) if reference else {}
         plane.authorities[self.kind.name] = authority = _authority(self.api, plane, section)
         if authority:
             admin["ca.crt"] = authority
-        return self.kind.client(plane.cluster, admin)
+        return self.kind.client(plane.cluster, admin, self.accounts.of(plane.cluster, self.kind.account))
 
     def members(self) -> Iterable[str]:
-        """Every tenant of the RealtimeCluster whose Secrets hold its credentials."""
+        """Every tenant of the RealtimeCluster whose Secrets hold its credentials, if it has a share."""
+        if not self.kind.shared_out:
+            return []
         return [t for t in self.roster.members(self.cluster) if self.roster.entries[t].housed]
 
     def wishes(self, tenants: Iterable[str]) -> Mapping[str, tuple[Basis, Phase]]:
@@ -115,7 +120,7 @@ class HousingDesk:
     def _secrets(self, entry: Entry, plane: Plane) -> dict[str, Mapping[str, str]]:
         """By name, what the tenant's Secrets are to hold."""
         owner, secrets = self.roster.owner(entry), {}
-        for kind in self.roster.services(plane):
+        for kind in self.roster.shares(plane):
             credential = self.credentials.ensure(entry.tenant.id, kind, issues=kind.issues(plane.cluster))
             ca = plane.bound[kind.name] = self._known_authority(plane, kind)
             if credential:
@@ -169,7 +174,7 @@ class Credentials:
         """The credential, made now if missing; None while a backend that issues its own has not."""
         known = self._known.setdefault(tenant, {})
         if kind.name not in known and not issues:
-            known[kind.name] = self._vault.generate(kind.username(tenant))
+            known[kind.name] = kind.credential(tenant)
         return known.get(kind.name)
 
     def store(self, tenant: str, backend: str, credential: Credential) -> None:

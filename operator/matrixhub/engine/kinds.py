@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Backend, Intent
+from matrixhub.backends.contract import Backend, Credential, Intent, ServiceAccount
 
 
 @dataclass(frozen=True)
@@ -13,11 +13,24 @@ class Kind:
     """One backend beside the namespace: how to reach it and what its tenants' Secret is called."""
 
     name: str
-    secret_name: str
     section: Callable[[RealtimeCluster], Any]
     """The backend's part of a RealtimeCluster's spec, or None where it has none."""
-    client: Callable[[RealtimeCluster, Mapping[str, str]], Backend[Any, Any]]
-    binding: Callable[[Intent], Mapping[str, str]]
-    username: Callable[[str], str]
+    client: Callable[[RealtimeCluster, Mapping[str, str], ServiceAccount | None], Backend[Any, Any]]
+    """From the RealtimeCluster, the admin's credentials, and the service account that this backend is to know."""
+    secret_name: str = ""
+    """The Secret in which each tenant finds its credentials; empty where tenants have no share."""
+    credential: Callable[[str], Credential] = lambda tenant: Credential(tenant, "")
+    """New credentials for a tenant."""
+    binding: Callable[[Intent], Mapping[str, str]] = lambda _: {}
+    """What the tenant's Secret is to hold."""
+    account: str = ""
+    """Which service account this backend is to know: `gateway`, `relay` or none."""
+    runs: bool = False
+    """Whether it runs pods in the RealtimeCluster's namespace."""
     issues: Callable[[RealtimeCluster], bool] = lambda _: False
     """Whether the backend itself chooses the credentials (AWS access keys)."""
+
+    @property
+    def shared_out(self) -> bool:
+        """Whether each tenant has a share of it."""
+        return bool(self.secret_name)

@@ -42,10 +42,14 @@ class Roster:
         """The backends that the RealtimeCluster has, beside the namespace."""
         return tuple(kind for kind in self.kinds if kind.section(plane.cluster) is not None)
 
+    def shares(self, plane: Plane) -> tuple[Kind, ...]:
+        """Those of which each tenant has a share."""
+        return tuple(kind for kind in self.services(plane) if kind.shared_out)
+
     def backends(self, entry: Entry) -> tuple[str, ...]:
         """The backends whose conditions the Tenant shows; all, while its cluster is unknown."""
         plane = self.plane_of(entry)
-        kinds = self.services(plane) if plane else self.kinds
+        kinds = self.shares(plane) if plane else (kind for kind in self.kinds if kind.shared_out)
         return (NAMESPACE, *(kind.name for kind in kinds))
 
     def members(self, cluster: str) -> list[str]:
@@ -56,6 +60,10 @@ class Roster:
             if str(entry.tenant.spec.cluster_ref) == cluster and not entry.invalid
         ]
 
+    def residents(self, cluster: str) -> list[str]:
+        """The ids of all Tenants that name the RealtimeCluster, in order."""
+        return sorted(t for t, entry in self.entries.items() if str(entry.tenant.spec.cluster_ref) == cluster)
+
     def basis(self, entry: Entry, plane: Plane) -> Basis:
         """The wish that is to be fulfilled now."""
         metadata = entry.tenant.metadata
@@ -63,7 +71,7 @@ class Roster:
 
     def turn(self, entry: Entry, plane: Plane) -> tuple[str, ...]:
         """The backends that may work for the tenant now."""
-        return turn(entry, tuple(kind.name for kind in self.services(plane)), self.basis(entry, plane))
+        return turn(entry, tuple(kind.name for kind in self.shares(plane)), self.basis(entry, plane))
 
     def due(self, tenant: str, backend: str) -> tuple[Entry, Plane] | None:
         """The tenant and its RealtimeCluster, if it is there and this backend may work for it now."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from matrixhub.api import conditions, naming
 from matrixhub.api.conditions import Condition
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Phase, Survey
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, drifts
@@ -18,8 +19,12 @@ CONDITION = {
     "redis": conditions.REDIS_READY,
     "kafka": conditions.KAFKA_READY,
     "objectstore": conditions.OBJECT_STORE_READY,
+    "gateway": conditions.GATEWAY_READY,
+    "relay": conditions.RELAY_READY,
 }
 """The condition of each backend, in the order in which they are shown."""
+NAMED = 10
+"""Tenants that a message names."""
 _DONE = {
     Phase.ACTIVE: ("Succeeded", "Ready"),
     Phase.SUSPENDED: ("Suspended", "Suspended: the data is untouched and every door is shut"),
@@ -140,21 +145,23 @@ class Health:
 
 
 def cluster_status(
-    status: Mapping[str, Any],
-    generation: int,
+    cluster: RealtimeCluster,
     backends: Sequence[str],
     health: Mapping[str, Health],
-    tenants: int,
+    tenants: Sequence[str],
     now: datetime,
 ) -> dict[str, Any]:
-    """The whole status of a RealtimeCluster."""
+    """The whole status of a RealtimeCluster on which `tenants` live."""
+    generation = cluster.metadata.generation
     told = [_cluster_condition(name, health.get(name), generation) for name in backends]
     summary = conditions.summarize(told, generation)
-    merged = _merged(status, [summary, *told], now)
+    if cluster.metadata.deletion_timestamp is not None:
+        summary = _say("Ready", "False", "Terminating", _still_there(tenants), generation)
+    merged = _merged(cluster.status, [summary, *told], now)
     return {
         "observedGeneration": generation,
         "message": summary.message,
-        "tenants": tenants,
+        "tenants": len(tenants),
         "conditions": [condition.dump() for condition in merged],
         "backends": [
             {
@@ -173,6 +180,14 @@ def cluster_status(
             for finding in survey.findings
         ],
     }
+
+
+def _still_there(tenants: Sequence[str]) -> str:
+    few, more = tenants[:NAMED], len(tenants) - NAMED
+    names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"Waiting for the Tenants that live on it: {names}: delete them first, each keeps or loses its data as it says"
+    )
 
 
 def _cluster_condition(backend: str, health: Health | None, generation: int) -> Condition:

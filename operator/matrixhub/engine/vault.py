@@ -19,8 +19,11 @@ SHARE = 20
 """Reading one tenant's Secrets by themselves costs as much as this many Secrets in a list of all, measured."""
 THREADS = 8
 
-_PASSWORD = re.compile(r"[A-Za-z0-9+/=_.~-]{32,256}")
+PASSWORD = re.compile(r"[A-Za-z0-9+/=_.~-]{32,256}")
 """What is taken for a password: made by us, or an access key's secret. Anything else was put there by hand."""
+MASTER_KEY = "PUSHER_ENCRYPTION_MASTER_KEY_BASE64"
+"""The key of a Secret under which an app's master key stands, named as Pusher's libraries have it."""
+_MASTER_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
 _BYTES = 32
 """Random bytes of a password: 43 characters."""
 
@@ -39,11 +42,21 @@ class Vault:
 
     @staticmethod
     def generate(username: str) -> Credential:
+        """A login with a new password."""
+        return Credential(username, Vault.password())
+
+    @staticmethod
+    def generate_app() -> Credential:
+        """A new app: its key (which opens public channels, so nobody may guess it), secret and master key."""
+        return Credential(secrets.token_hex(10), Vault.password(), base64.b64encode(secrets.token_bytes(32)).decode())
+
+    @staticmethod
+    def password() -> str:
         """A new password of 43 characters that needs no quoting in a URI, a shell or a connection string."""
         password = secrets.token_urlsafe(_BYTES)
         while password.startswith("-"):  # would look like an option on a command line
             password = secrets.token_urlsafe(_BYTES)
-        return Credential(username, password)
+        return password
 
     def _secrets(self, ids: Sequence[str]) -> Iterator[Manifest]:
         if len(ids) > FEW and len(ids) * SHARE > self._known:
@@ -93,4 +106,9 @@ def _credential(data: Mapping[str, str]) -> Credential | None:
         username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
     except (KeyError, binascii.Error, UnicodeDecodeError):
         return None
-    return Credential(username, password) if username and _PASSWORD.fullmatch(password) else None
+    if not (username and PASSWORD.fullmatch(password)):
+        return None
+    if MASTER_KEY not in data:
+        return Credential(username, password)
+    master_key = base64.b64decode(data[MASTER_KEY]).decode(errors="replace")
+    return Credential(username, password, master_key) if _MASTER_KEY.fullmatch(master_key) else None

@@ -87,6 +87,7 @@ class Worker:
         self._backend: Backend[Any, Any] | None = None
         self._trouble: Trouble | None = None
         self._outdated = False
+        self._unsure = False
         self._pulse = ""
         self._next_resync = 0.0
         self._next_pulse = 0.0
@@ -103,6 +104,11 @@ class Worker:
     def reconnect(self) -> None:
         """The next round begins with a new client and a full resync: the RealtimeCluster has changed."""
         self._outdated = True
+        self._woken.set()
+
+    def look(self) -> None:
+        """The next round begins with a look at the shared part."""
+        self._unsure = True
         self._woken.set()
 
     async def run(self) -> None:
@@ -129,7 +135,8 @@ class Worker:
             self._next_resync = 0.0
             await self._call(self._close)
         survey = None
-        if self._trouble or self._backend is None or now >= self._next_resync:
+        if self._trouble or self._unsure or self._backend is None or now >= self._next_resync:
+            self._unsure = False
             survey = await self._survey(now)
         elif now >= self._next_pulse:
             await self._feel_pulse(now)
@@ -265,6 +272,8 @@ class Worker:
             return 0.0
         if self._trouble:
             return self._trouble.retry_at
+        if self._unsure:
+            return 0.0
         due = self.queue.next_due(time.monotonic())
         regular = min(self._next_resync, self._next_pulse) if self._backend else 0.0
         return min(regular, due) if due is not None else regular

@@ -38,6 +38,13 @@ CLUSTER_ROLE = Resource("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterr
 CLUSTER_ROLE_BINDING = Resource(
     "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False
 )
+DEPLOYMENT = Resource("apps/v1", "Deployment", "deployments")
+STATEFUL_SET = Resource("apps/v1", "StatefulSet", "statefulsets")
+SERVICE = Resource("v1", "Service", "services")
+CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
+SERVICE_ACCOUNT = Resource("v1", "ServiceAccount", "serviceaccounts")
+POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+POD = Resource("v1", "Pod", "pods")
 TENANT = Resource(naming.API_VERSION, "Tenant", "tenants", namespaced=False)
 REALTIME_CLUSTER = Resource(naming.API_VERSION, "RealtimeCluster", "realtimeclusters")
 
@@ -53,7 +60,12 @@ OWNED = (
 )
 """The kinds that a tenant's namespace share consists of."""
 
-BY_KIND = {resource.kind: resource for resource in (*OWNED, EVENT, TENANT, REALTIME_CLUSTER)}
+WORKLOAD = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, POD_DISRUPTION_BUDGET)
+"""The kinds that a RealtimeCluster's gateways and relay consist of, beside one Secret."""
+
+BY_KIND = {
+    resource.kind: resource for resource in (*OWNED, *WORKLOAD, STATEFUL_SET, POD, EVENT, TENANT, REALTIME_CLUSTER)
+}
 
 
 def path_of(manifest: Manifest) -> str:

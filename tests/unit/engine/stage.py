@@ -37,7 +37,7 @@ def kind(name: str) -> Kind:
         section=lambda cluster: getattr(cluster.spec, name),
         client=lambda *_: Toy(),
         binding=lambda intent: {"user": intent.credential.username if intent.credential else ""},
-        username=lambda tenant: tenant,
+        credential=Vault.generate,
         issues=lambda _: False,
     )
 

@@ -1,6 +1,7 @@
 """What a worker is handed: Secrets as people write them, and what the tenants' Secrets say of a backend."""
 
 import base64
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -9,8 +10,8 @@ from tests.unit.engine.stage import NoSecrets, kind
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Intent, Phase
+from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
-from matrixhub.engine.kinds import Kind
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Entry
 from matrixhub.errors import Rejected
@@ -44,7 +45,7 @@ def world(tenants: str = "ab") -> Roster:
         {"metadata": {"name": "main", "namespace": "hub", "uid": "c", "generation": 1}, "spec": {"redis": section}}
     )
     base = kind("redis")
-    told = Kind(base.name, base.secret_name, base.section, base.client, binding, base.username, base.issues)
+    told = replace(base, binding=binding)
     roster = Roster("hub", (told,), planes={"hub/main": Plane(cluster)})
     for name in tenants:
         metadata = {"name": name, "uid": name, "generation": 1, "finalizers": ["matrixhub.io/tenant"]}
@@ -74,7 +75,8 @@ def test_an_authority_that_is_missing_holds_up_no_namespace():
 def service(roster: Roster, shelf: Shelf) -> ServiceDesk:
     """The desk of Redis."""
     api = cast("KubeApi", shelf)
-    return ServiceDesk(roster.kinds[0], "hub/main", roster, Credentials(NoSecrets()), api, cast("Any", None))
+    accounts = Accounts(api, "hub")
+    return ServiceDesk(roster.kinds[0], "hub/main", roster, Credentials(NoSecrets()), accounts, api, cast("Any", None))
 
 
 def test_bytes_in_an_admin_secret_that_are_no_text_hurt_nobody():

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Finding, Survey
 from matrixhub.engine.composer import differs
 from matrixhub.engine.outcome import Basis
@@ -16,9 +17,14 @@ from matrixhub.watch import Echoes, tenant_of
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def told(**health: Health) -> dict[str, Any]:
-    """The status of a RealtimeCluster with Redis and Kafka."""
-    return cluster_status({}, 3, ["redis", "kafka"], health, 7, NOW)
+TENANTS = [f"t{number:02d}" for number in range(12)]
+
+
+def told(*, deleted: str | None = None, **health: Health) -> dict[str, Any]:
+    """The status of a RealtimeCluster with Redis and Kafka, on which twelve Tenants live."""
+    metadata = {"name": "main", "namespace": "hub", "generation": 3, "deletionTimestamp": deleted}
+    cluster = RealtimeCluster.model_validate({"metadata": metadata, "spec": {}})
+    return cluster_status(cluster, ["redis", "kafka"], health, TENANTS, NOW)
 
 
 def ready(status: dict[str, Any]) -> tuple[str, str]:
@@ -46,7 +52,15 @@ def test_a_cluster_says_since_when_a_backend_is_away_and_what_it_was():
     assert status["backends"] == [
         {"name": "kafka", "reachable": False, "since": "2026-01-31T12:00:00Z", "version": "3.9"}
     ]
-    assert status["tenants"] == 7
+    assert status["tenants"] == 12
+
+
+def test_a_cluster_that_is_being_deleted_names_the_tenants_that_it_waits_for():
+    up = Health(Survey("7.2"), NOW, "7.2")
+    status = told(deleted="2026-01-31T12:00:00Z", redis=up, kafka=up)
+    assert ready(status) == ("False", "Terminating")
+    assert "t00, t01, t02" in status["message"]
+    assert "t09 and 2 more" in status["message"]
 
 
 def test_a_restarted_operator_reads_from_a_status_what_was_settled_and_what_drifted():

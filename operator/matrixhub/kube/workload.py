@@ -1,0 +1,86 @@
+"""Objects that a RealtimeCluster runs its pods with: applied as described, and whether the pods came up."""
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from matrixhub.api import naming
+from matrixhub.errors import Conflict
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import BY_KIND, POD, Manifest
+
+_NOT_SAID = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid"})
+_POD_CONDITION = "PodScheduled"
+
+
+def keep(api: KubeApi, manifests: Iterable[Manifest]) -> tuple[str, ...]:
+    """Every object is as described (server-side apply); a sentence for each that did not say so before.
+
+    Raises Conflict for an object of that name that does not carry our label.
+    """
+    return tuple(sentence for manifest in manifests if (sentence := _keep(api, manifest)))
+
+
+def _keep(api: KubeApi, manifest: Manifest) -> str:
+    metadata, kind = manifest["metadata"], manifest["kind"]
+    name = f"{kind} {metadata['namespace']}/{metadata['name']}"
+    before = api.get(BY_KIND[kind], metadata["name"], metadata["namespace"])
+    if before is None:
+        api.create(manifest)
+        return f"created {name}"
+    labels = before["metadata"].get("labels") or {}
+    if labels.get(naming.CLUSTER_LABEL) != metadata["labels"][naming.CLUSTER_LABEL]:
+        raise Conflict(f"{name} exists and is not Matrix Hub's: remove or rename it", "somebody else")
+    after = api.apply(manifest)
+    return f"changed {name}" if _said(before) != _said(after) else ""
+
+
+def remove(api: KubeApi, manifests: Iterable[Manifest]) -> None:
+    """The objects are gone, those that carry our label."""
+    for manifest in manifests:
+        metadata, resource = manifest["metadata"], BY_KIND[manifest["kind"]]
+        there = api.get(resource, metadata["name"], metadata["namespace"])
+        if there and naming.CLUSTER_LABEL in (there["metadata"].get("labels") or {}):
+            api.delete(resource, metadata["name"], metadata["namespace"], there["metadata"]["uid"])
+
+
+def trouble(api: KubeApi, deployment: Manifest) -> str:
+    """What keeps the Deployment's pods from being ready, in words; empty when enough are.
+
+    `deployment` is the object as read. The pods are only asked about when fewer are ready than wanted.
+    """
+    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
+    ready = status.get("readyReplicas", 0)
+    if ready >= wanted and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0):
+        return ""
+    selector = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
+    pods = list(api.list(POD, deployment["metadata"]["namespace"], selector))
+    why = next((told for pod in pods if (told := _pod_trouble(pod))), _conditions(status))
+    return f"{ready} of {wanted} pods are ready" + (f": {why}" if why else "")
+
+
+def _pod_trouble(pod: Manifest) -> str:
+    """Why the pod does not run, in the kubelet's or the scheduler's own words."""
+    status = pod.get("status") or {}
+    for container in status.get("containerStatuses") or ():
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            return f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+    for condition in status.get("conditions") or ():
+        if condition["type"] == _POD_CONDITION and condition["status"] == "False":
+            return str(condition.get("message", ""))
+    return ""
+
+
+def _conditions(status: Manifest) -> str:
+    told = [each for each in status.get("conditions") or () if each["type"] == "ReplicaFailure"]
+    return str(told[0].get("message", "")) if told else ""
+
+
+def _said(body: Manifest) -> str:
+    said: dict[str, Any] = {key: value for key, value in body.items() if key not in ("metadata", "status")}
+    said["metadata"] = {key: value for key, value in body["metadata"].items() if key not in _NOT_SAID}
+    annotations = dict(said["metadata"].get("annotations") or {})
+    annotations.pop("deployment.kubernetes.io/revision", None)
+    said["metadata"]["annotations"] = annotations
+    return json.dumps(said, sort_keys=True)
