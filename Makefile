@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 # The commands of the house. `make` alone lists them.
 CACHE := $(or $(MATRIXHUB_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/matrixhub)
-UV_VERSION := 0.13.9
+UV_VERSION := $(shell sed -nE 's/^UV_VERSION = "(.*)".*/\1/p' dev/stand/recipes.py)
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 STAND := python3 dev/stand
@@ -51,8 +51,7 @@ lock: $(UV) ## resolves the dependencies anew
 	  --group dev pyproject.toml -o requirements.lock --custom-compile-command 'make lock'
 
 $(UV):
-	@echo "Installing uv $(UV_VERSION)"
-	@python3 -m venv $(CACHE)/uv-$(UV_VERSION) && $(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+	@$(STAND) build uv
 
 .venv/ready: $(UV) requirements.lock pyproject.toml
 	@echo "Installing the Python packages of requirements.lock"
