@@ -1,7 +1,7 @@
 SHELL := /bin/bash
 # The commands of the house. `make` alone lists them.
 CACHE := $(or $(MATRIXHUB_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/matrixhub)
-UV_VERSION := 0.13.9
+UV_VERSION := $(shell sed -nE 's/^UV_VERSION = "(.*)".*/\1/p' dev/stand/recipes.py)
 UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 STAND := python3 dev/stand
@@ -21,7 +21,7 @@ test: ## everything that CI runs
 	@$(STAND) preflight
 	@$(MAKE) --no-print-directory check
 	@$(STAND) up
-	@$(BIN)/pytest tests/backends tests/apiserver tests/e2e; status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
+	@$(BIN)/pytest tests/stand tests/backends tests/apiserver tests/e2e; status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
 
 check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
@@ -51,8 +51,7 @@ lock: $(UV) ## resolves the dependencies anew
 	  --group dev pyproject.toml -o requirements.lock --custom-compile-command 'make lock'
 
 $(UV):
-	@echo "Installing uv $(UV_VERSION)"
-	@python3 -m venv $(CACHE)/uv-$(UV_VERSION) && $(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+	@$(STAND) build uv
 
 .venv/ready: $(UV) requirements.lock pyproject.toml
 	@echo "Installing the Python packages of requirements.lock"

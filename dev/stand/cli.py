@@ -14,7 +14,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stand", description="The real parts, brought up on your machine.")
     verb = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     verb.add_parser("preflight", help="tell what tools are missing, and install the Debian packages")
-    verb.add_parser("build", help="fetch and build every part into the cache")
+    building = verb.add_parser("build", help="fetch and build every part into the cache")
+    building.add_argument("part", nargs="*", help="only this one")
     up = verb.add_parser("up", help="bring everything up, and wait until it is ready")
     up.add_argument("--without-node", action="store_true", help="no kubelet: no pod can run, all else can")
     verb.add_parser("down", help="end everything; data stays for the next `up`")
@@ -32,6 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("part")
     logs.add_argument("-f", "--follow", action="store_true")
     logs.add_argument("-n", "--lines", default=50, type=int)
+    verb.add_parser("images", help="give the node the operator's image as the code is now")
     verb.add_parser("load", help="give the node the images of an archive").add_argument("archive")
     return parser
 
@@ -42,6 +44,8 @@ def _call(words: argparse.Namespace) -> None:
             verbs.up(node=not words.without_node)
         case "preflight":
             verbs.prepare()
+        case "build":
+            verbs.build(words.part)
         case "logs":
             verbs.logs(words.part, lines=words.lines, follow=words.follow)
         case "load":

@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from stand.images import GATEWAY, MATRIXHUB
 from stand.parts import kafka, minio, postgres, redis
 from stand.run import Failure
 from stand.state import Stand, private
@@ -45,6 +46,8 @@ def variables(stand: Stand) -> dict[str, str]:
         "AWS_REGION": minio.REGION,
         "S3_ADMIN_ACCESS_KEY": minio.ADMIN,
         "S3_ADMIN_SECRET_KEY": secrets["minio-admin"],
+        "GATEWAY_IMAGE": GATEWAY.name,
+        "MATRIXHUB_IMAGE": MATRIXHUB.name,
     }
 
 

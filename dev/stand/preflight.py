@@ -34,6 +34,7 @@ class Package:
     name: str
     file: str
     services: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()  # as a Tool's
 
     @property
     def installed(self) -> bool:
@@ -41,7 +42,8 @@ class Package:
         return any(Path("/").glob(self.file.lstrip("/")))
 
 
-OLDEST_JDK = 17
+OLDEST_JDK = (17,)
+OLDEST_RUST = (1, 95)
 
 TOOLS = (
     Tool("git", "apt-get install git"),
@@ -50,6 +52,7 @@ TOOLS = (
     Tool("go", "Go 1.24 or newer: https://go.dev/dl/", ("kubernetes", "minio")),
     Tool("javac", "a JDK, 17 or newer: apt-get install openjdk-17-jdk-headless"),
     Tool("mvn", "apt-get install maven", ("kafka",)),
+    Tool("cargo", "Rust 1.95 or newer: https://rustup.rs", ("sockudo",)),
 )
 
 PACKAGES = (
@@ -64,6 +67,13 @@ PACKAGES = (
     Package("containernetworking-plugins", "/usr/lib/cni/bridge"),
     Package("iptables", "/usr/sbin/iptables"),
     Package("conntrack", "/usr/sbin/conntrack"),
+    Package("nodejs", shutil.which("node") or "/usr/bin/node"),
+    Package("npm", shutil.which("npm") or "/usr/bin/npm"),
+    Package("g++", "/usr/bin/g++", builds=("sockudo",)),
+    Package("pkg-config", "/usr/bin/pkg-config", builds=("sockudo",)),
+    Package("libssl-dev", "/usr/include/openssl/ssl.h", builds=("sockudo",)),
+    Package("protobuf-compiler", "/usr/bin/protoc", builds=("sockudo",)),
+    Package("libprotobuf-dev", "/usr/include/google/protobuf/timestamp.proto", builds=("sockudo",)),
 )
 
 
@@ -72,26 +82,33 @@ def as_root(*command: str) -> list[str]:
     return list(command) if os.geteuid() == 0 else ["sudo", *command]
 
 
-def _jdk_version() -> int:
-    """The major version of the JDK, 0 if there is none."""
+def _version(*command: str) -> tuple[int, ...]:
+    """The version that a program tells, (0,) if there is no such program."""
     try:
-        answer = output(["javac", "-version"])
+        answer = output(command)
     except (Failure, FileNotFoundError):
-        return 0
-    found = re.search(r"(\d+)", answer)
-    return int(found[1]) if found else 0
+        return (0,)
+    found = re.search(r"\d+(\.\d+)*", answer)
+    return tuple(int(number) for number in found[0].split(".")) if found else (0,)
+
+
+def _unbuilt(recipes: list[Recipe]) -> set[str]:
+    """The names of the recipes that are still to be made."""
+    return {recipe.name for recipe in recipes if not recipe.built}
 
 
 def check_tools(recipes: list[Recipe]) -> None:
     """Every tool a person must install is there; else one Failure names all that are missing."""
-    unbuilt = {recipe.name for recipe in recipes if not recipe.built}
+    unbuilt = _unbuilt(recipes)
     missing = [
         f"  {tool.command:<12} {tool.how}"
         for tool in TOOLS
         if (not tool.builds or unbuilt.intersection(tool.builds)) and not shutil.which(tool.command)
     ]
-    if shutil.which("javac") and _jdk_version() < OLDEST_JDK:
-        missing.append(f"  javac        is older than {OLDEST_JDK}: apt-get install openjdk-17-jdk-headless")
+    if shutil.which("javac") and _version("javac", "-version") < OLDEST_JDK:
+        missing.append("  javac        is older than 17: apt-get install openjdk-17-jdk-headless")
+    if "sockudo" in unbuilt and shutil.which("cargo") and _version("cargo", "--version") < OLDEST_RUST:
+        missing.append("  cargo        is older than 1.95: rustup update")
     if os.geteuid() != 0 and not shutil.which("sudo"):
         missing.append("  sudo         the stand needs root for namespaces and mounts; or call it as root")
     if missing:
@@ -129,9 +146,11 @@ def _install(packages: list[Package]) -> None:
                 succeeds(as_root("systemctl", "disable", service))
 
 
-def install_packages() -> None:
-    """Every Debian package the stand runs is installed."""
-    missing = [package for package in PACKAGES if not package.installed]
+def install_packages(recipes: list[Recipe]) -> None:
+    """Every Debian package the stand runs, or still builds with, is installed."""
+    unbuilt = _unbuilt(recipes)
+    wanted = [package for package in PACKAGES if not package.builds or unbuilt.intersection(package.builds)]
+    missing = [package for package in wanted if not package.installed]
     if not missing:
         return
     if not shutil.which("apt-get"):

@@ -16,6 +16,8 @@ _SOURCES = Path(__file__).parent / "builds"
 KUBERNETES_VERSION = "1.34.4"
 MINIO_VERSION = "0.0.0-20260212201848-7aac2a2c5b7c"
 KAFKA_VERSION = "4.1.0"
+SOCKUDO_VERSION = "5.2.0"
+UV_VERSION = "0.13.9"  # read by the Makefile, too
 
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
 _STRIPPED = "-s -w"
@@ -75,6 +77,22 @@ def _kafka(folder: Path, log: Path) -> None:
     shutil.rmtree(project)
 
 
+def _sockudo(folder: Path, log: Path) -> None:
+    """`bin/` holds the gateway: with the Redis adapter and the Postgres app table, without what needs neither."""
+    target = folder / "target"
+    source = ["sockudo", "--version", SOCKUDO_VERSION, "--locked"]
+    features = ["--no-default-features", "--features", "redis,postgres"]
+    into = ["--root", folder, "--target-dir", target]
+    logged(["cargo", "install", *source, *features, *into], log, folder, {"CARGO_PROFILE_RELEASE_STRIP": "symbols"})
+    shutil.rmtree(target)
+
+
+def _uv(folder: Path, log: Path) -> None:
+    """`bin/` holds uv, which installs Python packages as the lock file says."""
+    logged(["python3", "-m", "venv", folder], log, folder)
+    logged([folder / "bin" / "pip", "install", "--quiet", f"uv=={UV_VERSION}"], log, folder)
+
+
 def _busybox(folder: Path, log: Path) -> None:
     """`bin/` holds the static busybox of the distribution, taken from its package without installing it."""
     logged(["apt-get", "-o", "APT::Sandbox::User=root", "download", "busybox-static"], log, folder)
@@ -91,10 +109,12 @@ KUBERNETES = Recipe(
 )
 MINIO = Recipe("minio", MINIO_VERSION, ("minio", "minio-admin"), _minio)
 KAFKA = Recipe("kafka", KAFKA_VERSION, (), _kafka)
+SOCKUDO = Recipe("sockudo", SOCKUDO_VERSION, ("sockudo",), _sockudo)
+UV = Recipe("uv", UV_VERSION, (), _uv)
 BUSYBOX = Recipe("busybox", "debian", (), _busybox)
 
 # The quick ones first: two are made at a time.
-RECIPES = [BUSYBOX, KAFKA, MINIO, KUBERNETES]
+RECIPES = [BUSYBOX, UV, KAFKA, MINIO, KUBERNETES, SOCKUDO]
 
 
 def program(name: str) -> Path:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from stand import environment, lifecycle, network, preflight, process, remains
 from stand.cache import build as build_into_cache
+from stand.images import IMAGES
+from stand.layers import LAYERS
 from stand.part import Part
 from stand.parts import PARTS
-from stand.parts.node import ctr
+from stand.parts.node import ctr, load_images
 from stand.recipes import wanted
 from stand.run import Failure, output, shown
 from stand.state import Stand, alone, claim, claimed, release, state_folder
@@ -26,20 +28,22 @@ _BUILT = "MATRIXHUB_STAND_BUILT"
 def prepare() -> None:
     """The tools that build the parts and the packages that the stand runs are there."""
     preflight.check_tools(wanted())
-    preflight.install_packages()
+    preflight.install_packages(wanted())
 
 
-def build() -> None:
-    """All that the stand runs is on this machine."""
-    prepare()
-    build_into_cache(wanted())
+def build(names: list[str]) -> None:
+    """All that the stand runs is on this machine; of the parts that are named, only these."""
+    recipes = [recipe for recipe in [*wanted(), *LAYERS] if not names or recipe.name in names]
+    if not names:
+        prepare()
+    build_into_cache(recipes)
 
 
 def up(*, node: bool) -> None:
     """Every part is ready, its users and rights are as wanted, and the env file tells how to reach it."""
     began = time.monotonic()
     if _BUILT not in os.environ:
-        build()
+        build([])
         os.environ[_BUILT] = "yes"
     _become_root()
     stand, gone = claim(state_folder())
@@ -115,6 +119,19 @@ def load(archive: str) -> None:
     """The node has the images of the archive, which is one of Docker's or of OCI's."""
     _become_root()
     print(output(ctr(_current(), "images", "import", Path(archive).resolve())), end="")
+
+
+def images() -> None:
+    """The node has the operator's image as the code is now, and the env file names it."""
+    build_into_cache(LAYERS)
+    _become_root()
+    stand = _current()
+    load_images(stand)
+    with alone(stand):
+        environment.write(stand)
+        environment.hand_over(stand)
+    for image in IMAGES:
+        shown("image", image.name)
 
 
 def start(name: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stand import pki, process, remains, users
-from stand.images import BUSYBOX, PAUSE, archive
+from stand import archive, pki, process, remains, users
+from stand.images import IMAGES, PAUSE
 from stand.part import Part, answers
 from stand.parts.cluster import kubectl
 from stand.recipes import program
@@ -28,7 +28,7 @@ state = "{folder}/state"
 [grpc]
   address = "{remains.socket(stand)}"
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
+  sandbox_image = "{PAUSE.name}"
   disable_apparmor = true
   restrict_oom_score_adj = true
   netns_mounts_under_state_dir = true
@@ -67,11 +67,15 @@ def _containerd(stand: Stand) -> list[str]:
     return [str(program("containerd")), "--config", str(stand.folder("containerd") / "config.toml")]
 
 
-def _settle_containerd(stand: Stand) -> None:
-    """The images that pods of the stand need are there."""
+def load_images(stand: Stand) -> None:
+    """The node has every image of the stand; those that it had already were not made again."""
     present = output(ctr(stand, "images", "list", "--quiet")).split()
-    if PAUSE not in present or BUSYBOX not in present:
-        output(ctr(stand, "images", "import", archive(stand.folder("containerd") / "images.tar")))
+    missing = [image for image in IMAGES if image.name not in present]
+    if missing:
+        file = stand.folder("containerd") / "images.tar"
+        archive.write(file, missing)
+        output(ctr(stand, "images", "import", file))
+        file.unlink()
 
 
 def _kubelet_config(stand: Stand) -> dict[str, object]:
@@ -161,7 +165,7 @@ CONTAINERD = Part(
     prepare=_prepare_containerd,
     command=_containerd,
     ready=lambda stand: succeeds(ctr(stand, "version")),
-    settle=_settle_containerd,
+    settle=load_images,
     in_node=True,
     outlived=True,
 )
