@@ -1,0 +1,1 @@
+"""How many gateways and consumers there should be, and why."""

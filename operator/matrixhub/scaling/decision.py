@@ -1,0 +1,96 @@
+"""What a decision on a number of replicas is made of, and what it says. Pure."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Generic, TypeVar
+
+PAUSED_ANNOTATION = "matrixhub.io/scaling-paused"
+
+History = TypeVar("History")
+
+
+class Pause(Enum):
+    """Which direction a person has switched off."""
+
+    NONE = "false"
+    UP = "up"
+    DOWN = "down"
+    BOTH = "true"
+
+    @property
+    def up(self) -> bool:
+        """Whether the number must not grow."""
+        return self in (Pause.UP, Pause.BOTH)
+
+    @property
+    def down(self) -> bool:
+        """Whether the number must not shrink."""
+        return self in (Pause.DOWN, Pause.BOTH)
+
+
+def pause(annotation: str | None) -> Pause:
+    """What the annotation asks for. A word that is none of ours pauses both: somebody wanted quiet."""
+    if annotation is None:
+        return Pause.NONE
+    return next((known for known in Pause if known.value == annotation.strip().lower()), Pause.BOTH)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The least and the most replicas. Raises ValueError unless 1 <= minimum <= maximum."""
+
+    minimum: int
+    maximum: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum <= self.maximum:
+            raise ValueError(f"bounds {self.minimum} to {self.maximum}: the minimum is 1 or more, the maximum no less")
+
+    def clamp(self, replicas: int) -> int:
+        """The nearest number within the bounds."""
+        return min(max(replicas, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why what is seen cannot be trusted in full.
+
+    `blind`: nothing can be decided from it; otherwise it still shows a load that is there at least.
+    `passing`: it ends by itself, nobody has to act.
+    """
+
+    reason: str
+    message: str
+    blind: bool = False
+    passing: bool = False
+
+
+@dataclass(frozen=True)
+class Demand:
+    """How many replicas the load asks for, and why. `spare` is the number that would do with room to spare.
+
+    Between the two the present number stays: that is the tolerance.
+    """
+
+    replicas: int
+    spare: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Decision(Generic[History]):
+    """How many replicas there should be, and why; also when nothing changes.
+
+    `reason` is one CamelCase word, `message` a sentence with the numbers in it. `wanted` is what the load alone asks
+    for, None when it cannot be seen; `limited` is the reason that keeps `replicas` from it, empty when nothing does.
+    `history` is what the next decision is to be given.
+    """
+
+    replicas: int
+    reason: str
+    message: str
+    wanted: int | None
+    limited: str
+    trouble: Trouble | None
+    history: History = field(repr=False)

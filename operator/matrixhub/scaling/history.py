@@ -1,0 +1,54 @@
+"""What is remembered between decisions: bounded in size, and empty after a restart. Pure."""
+
+import math
+from dataclasses import dataclass
+
+UNSEEN = 60.0
+"""Seconds without a trustworthy look after which a watch begins anew."""
+
+
+def smoothed(mean: float, rate: float, seconds: float, over: float) -> float:
+    """The exponential average over `over` seconds, once `rate` was seen for `seconds`."""
+    return mean + (rate - mean) * (1 - math.exp(-seconds / over))
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A number that was needed at a time."""
+
+    time: float
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """The highest number needed of late, and since when it has been watched without a break.
+
+    `peaks` holds only what may still become the highest, each lower than the one before: never more entries than
+    different numbers.
+    """
+
+    since: float | None = None
+    last: float | None = None
+    peaks: tuple[Peak, ...] = ()
+
+    def after(self, replicas: int, now: float, length: float) -> "Window":
+        """The window of `length` seconds once `replicas` is what `now` needs."""
+        unbroken = self.since is not None and self.last is not None and now - self.last <= min(UNSEEN, length)
+        return Window(
+            since=self.since if unbroken else now,
+            last=now,
+            peaks=(
+                *(peak for peak in self.peaks if peak.time > now - length and peak.replicas > replicas),
+                Peak(now, replicas),
+            ),
+        )
+
+    def watched(self, now: float) -> float:
+        """Seconds for which the load has been watched without a break."""
+        return 0.0 if self.since is None else now - self.since
+
+    @property
+    def highest(self) -> Peak | None:
+        """The highest number in the window, and when it was last needed."""
+        return self.peaks[0] if self.peaks else None
