@@ -16,4 +16,17 @@ RECONCILE_SECONDS = Histogram(
 DRIFT_REPAIRED = Counter("matrixhub_drift_repaired_total", "Changes made by others that were undone.", ["backend"])
 STATUS_WRITES = Counter("matrixhub_status_writes_total", "Writes of a status.", ["kind"])
 QUEUE_LENGTH = Gauge("matrixhub_queue_length", "Tenants waiting in a backend's queue.", ["cluster", "backend"])
+SCALING_REPLICAS = Gauge("matrixhub_scaling_replicas", "Replicas that there are.", ["cluster", "workload"])
+SCALING_DESIRED = Gauge("matrixhub_scaling_desired_replicas", "Replicas as decided.", ["cluster", "workload"])
+SCALING_WANTED = Gauge(
+    "matrixhub_scaling_wanted_replicas", "Replicas that the load alone asks for.", ["cluster", "workload"]
+)
+SCALING_TROUBLE = Gauge(
+    "matrixhub_scaling_trouble", "1 while what is decided from cannot be trusted.", ["cluster", "workload"]
+)
+SCALING_STEPS = Counter(
+    "matrixhub_scaling_steps_total", "Changes of a number of replicas.", ["cluster", "workload", "direction"]
+)
+GATEWAY_CONNECTIONS = Gauge("matrixhub_gateway_connections", "Sockets on all gateways that answer.", ["cluster"])
+CONSUMER_LAG = Gauge("matrixhub_consumer_lag_records", "Records that wait for a group.", ["cluster", "workload"])
 BACKEND_UP = Gauge("matrixhub_backend_up", "1 while the backend answers.", ["cluster", "backend"])

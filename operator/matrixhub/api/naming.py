@@ -12,6 +12,8 @@ API_VERSION = f"{GROUP}/{VERSION}"
 FINALIZER = f"{GROUP}/tenant"
 CLUSTER_FINALIZER = f"{GROUP}/realtimecluster"
 FIELD_MANAGER = "matrixhub"
+SCALER = "matrixhub-scaler"
+"""The field manager of every `replicas`."""
 TENANT_LABEL = f"{GROUP}/tenant"
 CLUSTER_LABEL = f"{GROUP}/realtimecluster"
 """Its value is the name of the RealtimeCluster, whose namespace is the object's."""
@@ -99,6 +101,11 @@ def gateway_workload(name: str) -> str:
 def relay_workload(name: str) -> str:
     """The Deployment of a RealtimeCluster's relay."""
     return f"{name}-relay"
+
+
+def workload_labels(component: str, name: str) -> dict[str, str]:
+    """What the pods of a RealtimeCluster's `gateway` or `relay` are selected by, within its namespace."""
+    return {"app.kubernetes.io/name": component, "app.kubernetes.io/instance": name}
 
 
 def app_id(tenant: str) -> str:

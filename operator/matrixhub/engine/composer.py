@@ -25,8 +25,11 @@ class Composer:
 
     def repaired(self, cluster: str, backend: str, sentences: Iterable[str]) -> None:
         """The next write of the RealtimeCluster comes with an Event about what was changed in the shared part."""
-        message = f"{backend}: {'; '.join(sentences)}"
-        self._news.setdefault(cluster, []).append(("Changed", message))
+        self.tell(cluster, "Changed", f"{backend}: {'; '.join(sentences)}")
+
+    def tell(self, cluster: str, reason: str, message: str) -> None:
+        """The next write of the RealtimeCluster comes with this Event."""
+        self._news.setdefault(cluster, []).append((reason, message))
 
     def forget(self, cluster: str) -> None:
         """The RealtimeCluster is gone."""
@@ -53,6 +56,9 @@ class Composer:
             # Not before there is a RealtimeCluster: a Tenant for which nothing was made can be deleted at once.
             finalizer = _manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]})
         status = tenant_status(entry, self._roster.backends(entry), self._roster.obstacle(entry), now)
+        plane = self._roster.plane_of(entry)
+        if plane and (connections := plane.counts.connections.get(name)) is not None:
+            status["connections"] = connections
         return Writes(
             finalizer,
             _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
@@ -87,7 +93,7 @@ class Composer:
         news = self._news.pop(key, [])
         services = [kind.name for kind in self._roster.services(plane)]
         before = plane.cluster.status
-        status = cluster_status(plane.cluster, services, plane.health, residents, now)
+        status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now)
         return Writes(
             finalizer,
             _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,14 +16,16 @@ from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
+from matrixhub.backends.kafka.session import Session
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.composer import Composer
-from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
+from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.queue import Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
+from matrixhub.engine.scales import counted, rescales, scales
 from matrixhub.engine.sight import older, phase, read_tenant, wish
 from matrixhub.engine.standing import NAMESPACE, Entry, Standing, settled
 from matrixhub.engine.status import Health, standings_of
@@ -30,6 +33,8 @@ from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import Manifest
+from matrixhub.scaling.loop import Scaler
+from matrixhub.scaling.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +67,7 @@ class Controller:
         self._composer = Composer(self.roster)
         self.registrar = Registrar(api, self._composer.compose, self._written)
         self._housing = Worker(NAMESPACE, HousingDesk(housing, self.roster, credentials, api, self), HOUSING_RESYNC)
+        self._scaler = Scaler(api, self._kafka, self._scaled)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
@@ -71,6 +77,7 @@ class Controller:
         async with self._group as group:
             group.create_task(self.registrar.run())
             group.create_task(self._housing.run())
+            group.create_task(self._scaler.run())
 
     def tenant_seen(self, body: Manifest, *, initial: bool) -> None:
         """A Tenant exists as described; `initial` when it was listed at start, not changed just now."""
@@ -112,6 +119,7 @@ class Controller:
         changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation
         plane = plane or self.roster.planes.setdefault(cluster.key, Plane(cluster))
         plane.cluster = cluster
+        self._scaler.watch(cluster)
         if changed:
             self._staff(plane)
         self.registrar.add(f"RealtimeCluster/{cluster.key}")
@@ -122,6 +130,7 @@ class Controller:
         if plane is None or plane.cluster.metadata.uid != uid:
             return
         del self.roster.planes[key]
+        self._scaler.forget(key)
         for worker_key in [worker_key for worker_key in self._workers if worker_key[0] == key]:
             self._dismiss(worker_key)
         self.registrar.forget(f"RealtimeCluster/{key}")
@@ -189,6 +198,24 @@ class Controller:
             for tenant in self.roster.members(cluster):
                 self._rehouse(self.roster.entries[tenant], Priority.RESYNC)
         self.registrar.add(f"RealtimeCluster/{cluster}")
+
+    def _scaled(self, cluster: str, report: Report) -> None:
+        """A RealtimeCluster's load was looked at and decided upon."""
+        plane = self.roster.planes.get(cluster)
+        if plane is None:
+            return
+        for sentence in rescales(report):
+            self._composer.tell(cluster, "SuccessfulRescale", sentence)
+        before = plane.scales
+        plane.scales = scales(before, report, plane.cluster.status, datetime.now(UTC))
+        if plane.scales is not before:
+            self.registrar.add(f"RealtimeCluster/{cluster}")
+        for tenant in counted(plane.counts, self.roster.members(cluster), report, time.monotonic()):
+            self.registrar.add(f"Tenant/{tenant}")
+
+    def _kafka(self, cluster: RealtimeCluster) -> Session:
+        """A session with the RealtimeCluster's Kafka, its credentials just read. Raises BackendError."""
+        return Session(cluster, admin_of(self._api, cluster, cluster.spec.kafka))
 
     def _begin(self, entry: Entry, priority: Priority) -> None:
         """The work on this wish begins, once, as soon as it may: seen in the watch or in the answer to our write."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from matrixhub.api.realtimecluster import SecretRef
+from matrixhub.api.realtimecluster import RealtimeCluster, SecretRef
 from matrixhub.backends.contract import Backend, Credential, Intent, Phase, Survey
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.kinds import Kind
@@ -47,11 +47,8 @@ class ServiceDesk:
         plane = self.roster.planes.get(self.cluster)
         if plane is None or (section := self.kind.section(plane.cluster)) is None:
             raise Rejected("ClusterNotFound", f"RealtimeCluster {self.cluster} no longer has this backend")
-        reference = getattr(section, "admin_secret_ref", None)
-        admin = _secret(self.api, plane.cluster.metadata.namespace, reference) if reference else {}
-        plane.authorities[self.kind.name] = authority = _authority(self.api, plane, section)
-        if authority:
-            admin["ca.crt"] = authority
+        admin = admin_of(self.api, plane.cluster, section)
+        plane.authorities[self.kind.name] = admin.get("ca.crt", "")
         return self.kind.client(plane.cluster, admin, self.accounts.of(plane.cluster, self.kind.account))
 
     def members(self) -> Iterable[str]:
@@ -132,7 +129,7 @@ class HousingDesk:
         """What the backend's worker has read; before it has, read here, so that no Secret loses it at a start."""
         if kind.name not in plane.authorities:
             try:
-                authority = _authority(self.api, plane, kind.section(plane.cluster))
+                authority = _authority(self.api, plane.cluster, kind.section(plane.cluster))
             except Rejected:  # told by the backend's worker
                 authority = ""
             plane.authorities.setdefault(kind.name, authority)
@@ -190,10 +187,22 @@ def _living(phase: Phase) -> bool:
     return phase in (Phase.ACTIVE, Phase.SUSPENDED)
 
 
-def _authority(api: KubeApi, plane: Plane, section: Any) -> str:
+def admin_of(api: KubeApi, cluster: RealtimeCluster, section: Any) -> dict[str, str]:
+    """The admin's credentials for one backend as they now stand in its Secret, and `ca.crt` where one is named.
+
+    Raises Rejected when a Secret or a key of it is missing.
+    """
+    reference = getattr(section, "admin_secret_ref", None)
+    admin = _secret(api, cluster.metadata.namespace, reference) if reference else {}
+    admin.pop("ca.crt", None)
+    authority = _authority(api, cluster, section)
+    return {**admin, "ca.crt": authority} if authority else admin
+
+
+def _authority(api: KubeApi, cluster: RealtimeCluster, section: Any) -> str:
     """The PEM text of the authority that signs the backend's certificate; empty where none is named."""
-    namespace, tls = plane.cluster.metadata.namespace, getattr(section, "tls", None)
-    reference = getattr(section, "ca_secret_ref", None) or (tls.ca_secret_ref if tls else None)
+    namespace, tls = cluster.metadata.namespace, getattr(section, "tls", None)
+    reference = getattr(section, "ca_secret_ref", None) or getattr(tls, "ca_secret_ref", None)
     return _key(_secret(api, namespace, reference), "ca.crt", namespace, reference) if reference else ""
 
 

@@ -8,6 +8,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Basis
+from matrixhub.engine.scales import Counts, Scales
 from matrixhub.engine.standing import NAMESPACE, Entry, turn
 from matrixhub.engine.status import Health
 from matrixhub.errors import BackendError, Transient
@@ -21,6 +22,10 @@ class Plane:
     health: dict[str, Health] = field(default_factory=dict)
     authorities: dict[str, str] = field(default_factory=dict)
     """By backend, the PEM text of the authority that signs its certificate, as last read from its Secret."""
+    scales: Scales = field(default_factory=Scales)
+    """What is told of scaling."""
+    counts: Counts = field(default_factory=Counts)
+    """Its Tenants' connections as last told."""
     bound: dict[str, str] = field(default_factory=dict)
     """By backend, the authority with which the tenants' Secrets were last composed."""
 

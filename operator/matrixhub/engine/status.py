@@ -10,6 +10,8 @@ from matrixhub.api.conditions import Condition
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Phase, Survey
 from matrixhub.engine.outcome import Basis
+from matrixhub.engine.scales import Scales
+from matrixhub.engine.scales import condition as scaling_condition
 from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, drifts
 from matrixhub.errors import BackendError, Conflict, Rejected
 
@@ -149,6 +151,7 @@ def cluster_status(
     backends: Sequence[str],
     health: Mapping[str, Health],
     tenants: Sequence[str],
+    scales: Scales,
     now: datetime,
 ) -> dict[str, Any]:
     """The whole status of a RealtimeCluster on which `tenants` live."""
@@ -157,8 +160,11 @@ def cluster_status(
     summary = conditions.summarize(told, generation)
     if cluster.metadata.deletion_timestamp is not None:
         summary = _say("Ready", "False", "Terminating", _still_there(tenants), generation)
-    merged = _merged(cluster.status, [summary, *told], now)
+    merged = _merged(cluster.status, [summary, *told, *scaling_condition(scales, generation)], now)
+    gateway = {"gateway": dict(scales.gateway)} if scales.gateway else {}
     return {
+        **gateway,
+        "scaling": [dict(entry) for entry in scales.entries],
         "observedGeneration": generation,
         "message": summary.message,
         "tenants": len(tenants),

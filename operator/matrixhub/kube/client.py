@@ -106,6 +106,20 @@ class KubeApi:
         except _NotFound:
             return
 
+    def replicas(self, resource: Resource, name: str, namespace: str) -> int | None:
+        """How many replicas the workload is to have, or None when there is no such workload."""
+        try:
+            scale = self._request("GET", f"{resource.path(name, namespace)}/scale")
+        except _NotFound:
+            return None
+        return int(scale["spec"].get("replicas", 0))
+
+    def scale(self, resource: Resource, name: str, namespace: str, replicas: int) -> None:
+        """The workload is to have so many replicas; its other fields are nobody's business here."""
+        path, query = f"{resource.path(name, namespace)}/scale", {"fieldManager": naming.SCALER}
+        body = {"spec": {"replicas": replicas}}
+        self._request("PATCH", path, query, body, "application/merge-patch+json")
+
     def version(self) -> str:
         """The server's version, such as `v1.34.4`."""
         return str(self._request("GET", "/version")["gitVersion"])

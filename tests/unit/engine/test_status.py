@@ -10,6 +10,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Finding, Survey
 from matrixhub.engine.composer import differs
 from matrixhub.engine.outcome import Basis
+from matrixhub.engine.scales import Scales
 from matrixhub.engine.status import Health, cluster_status, standings_of
 from matrixhub.errors import Rejected, Unreachable
 from matrixhub.watch import Echoes, tenant_of
@@ -24,7 +25,7 @@ def told(*, deleted: str | None = None, **health: Health) -> dict[str, Any]:
     """The status of a RealtimeCluster with Redis and Kafka, on which twelve Tenants live."""
     metadata = {"name": "main", "namespace": "hub", "generation": 3, "deletionTimestamp": deleted}
     cluster = RealtimeCluster.model_validate({"metadata": metadata, "spec": {}})
-    return cluster_status(cluster, ["redis", "kafka"], health, TENANTS, NOW)
+    return cluster_status(cluster, ["redis", "kafka"], health, TENANTS, Scales(), NOW)
 
 
 def ready(status: dict[str, Any]) -> tuple[str, str]:

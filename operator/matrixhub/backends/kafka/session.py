@@ -25,9 +25,10 @@ with warnings.catch_warnings():
     from kafka.net.manager import KafkaConnectionManager  # type: ignore[import-untyped]  # likewise
     from kafka.net.selector import NetworkSelector  # type: ignore[import-untyped]  # likewise
     from kafka.protocol import admin as messages  # type: ignore[import-untyped]  # likewise
+    from kafka.protocol import consumer as protocol  # likewise
     from kafka.protocol import metadata  # likewise
 
-__all__ = ["Session", "chunks", "messages", "metadata"]
+__all__ = ["Session", "chunks", "messages", "metadata", "protocol"]
 
 CONNECT_SECONDS = 3.0
 REQUEST_MILLISECONDS = 10_000

@@ -1,0 +1,150 @@
+"""Looks, decides, and writes `/scale`, again and again, for every RealtimeCluster."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.kafka.session import Session
+from matrixhub.errors import BackendError
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import POD
+from matrixhub.scaling import gateways, workloads
+from matrixhub.scaling.report import Report, Scaled, measure
+from matrixhub.scaling.samples import GatewaySample, Group, Missing
+from matrixhub.scaling.sources import groups
+from matrixhub.scaling.sources.gateways import GatewaySource
+from matrixhub.scaling.workloads import Consumers, Gateways
+
+log = logging.getLogger(__name__)
+
+EVERY = 5.0
+"""Seconds between two looks: what is decided must stand within 15 s of the load."""
+SHARE = 10
+"""Looking takes at most a tenth of the time, however many partitions there are."""
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+CLUSTERS = 8
+"""RealtimeClusters looked at at once."""
+
+
+@dataclass
+class _Memory:
+    """What is remembered of one RealtimeCluster; `busy` while it is looked at."""
+
+    cluster: RealtimeCluster
+    histories: dict[str, Any] = field(default_factory=dict)
+    session: Session | None = None
+    due: float = 0.0
+    busy: bool = False
+
+
+class Scaler:
+    """Runs until cancelled. Each RealtimeCluster is looked at by itself: one whose Kafka is away delays no other."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        kafka: Callable[[RealtimeCluster], Session],
+        report: Callable[[str, Report], None],
+    ) -> None:
+        self._api = api
+        self._kafka = kafka
+        self._report = report
+        self._source = GatewaySource(api)
+        self._known: dict[str, _Memory] = {}
+        self._threads = ThreadPoolExecutor(CLUSTERS, thread_name_prefix="scaler")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def watch(self, cluster: RealtimeCluster) -> None:
+        """The RealtimeCluster is scaled as it now says."""
+        before = self._known.get(cluster.key)
+        if before is None or before.cluster.metadata.uid != cluster.metadata.uid:
+            self._known[cluster.key] = _Memory(cluster)
+            return
+        if before.cluster.spec.kafka != cluster.spec.kafka:
+            before.session = None
+        before.cluster = cluster
+
+    def forget(self, key: str) -> None:
+        """The RealtimeCluster is gone."""
+        self._known.pop(key, None)
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            now = time.monotonic()
+            for key, memory in self._known.items():
+                if now >= memory.due and not memory.busy:
+                    memory.busy = True
+                    task = asyncio.create_task(self._turn(key, memory))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(EVERY / 5)
+
+    async def _turn(self, key: str, memory: _Memory) -> None:
+        began = time.monotonic()
+        try:
+            report = await asyncio.get_running_loop().run_in_executor(self._threads, self._look, memory)
+            if self._known.get(key) is memory:
+                self._report(key, report)
+        except Exception:
+            log.exception("Failed to scale RealtimeCluster %s", key)
+        finally:
+            took = time.monotonic() - began
+            memory.due = began + max(EVERY, SHARE * took)
+            memory.busy = False
+
+    def _look(self, memory: _Memory) -> Report:
+        """Everything of one RealtimeCluster, in its thread."""
+        cluster, scaled, seen = memory.cluster, [], None
+        if workload := workloads.gateways(cluster):
+            seen = self._source.look(cluster)
+            scaled.append(self._scale(memory, workload, seen.samples))
+        scaled += [
+            self._scale(memory, consumer, self._group(memory, consumer)) for consumer in workloads.consumers(cluster)
+        ]
+        report = Report(tuple(scaled), seen)
+        measure(cluster.key, report)
+        return report
+
+    def _scale(self, memory: _Memory, workload: Gateways | Consumers, sample: Any) -> Scaled:
+        """The decision on one workload, carried out."""
+        namespace, now = memory.cluster.metadata.namespace, time.monotonic()
+        try:
+            current = self._api.replicas(workload.resource, workload.target, namespace)
+        except BackendError as error:
+            return Scaled(workload.name, sample, error=error.message)
+        if current is None:
+            return Scaled(workload.name, sample, error=f"there is no {workload.resource.kind} {workload.target}")
+        decision = workload.decide(sample, current, memory.histories.get(workload.name), now)
+        memory.histories[workload.name] = decision.history
+        try:
+            if decision.replicas < current and isinstance(workload, Gateways):
+                self._mark_cheapest(namespace, sample, now)
+            if decision.replicas != current:
+                self._api.scale(workload.resource, workload.target, namespace, decision.replicas)
+        except BackendError as error:
+            return Scaled(workload.name, sample, current, decision, error.message)
+        return Scaled(workload.name, sample, current, decision)
+
+    def _mark_cheapest(self, namespace: str, samples: tuple[GatewaySample, ...], now: float) -> None:
+        """Each gateway says what its end would cost, so that the ReplicaSet ends the emptiest."""
+        for pod, cost in gateways.deletion_costs(samples, now).items():
+            patch = {"metadata": {"annotations": {DELETION_COST: str(cost)}}}
+            self._api.patch(POD, pod, namespace, patch)
+
+    def _group(self, memory: _Memory, consumer: Consumers) -> Group:
+        """The consumer group. After trouble the next look begins with a new session, its credentials just read."""
+        try:
+            memory.session = memory.session or self._kafka(memory.cluster)
+        except BackendError as error:
+            return Missing(error.message)
+        sample = groups.look(memory.session, consumer.group, consumer.topics)
+        if isinstance(sample, Missing):
+            memory.session.close()
+            memory.session = None
+        return sample

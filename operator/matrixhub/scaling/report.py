@@ -1,0 +1,74 @@
+"""What one look at a RealtimeCluster came to, and how it is measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from matrixhub import metrics
+from matrixhub.scaling.decision import Decision, Trouble
+from matrixhub.scaling.lag import unread
+from matrixhub.scaling.samples import Gateways, Group, GroupSample
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The gateways, and by app id the sockets on those that answered; `whole` when all of them did."""
+
+    samples: Gateways
+    apps: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
+
+    @property
+    def connections(self) -> int:
+        """Sockets on all gateways that answered."""
+        return sum(self.apps.values())
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """What was decided on one workload; `error` says why nothing was, or why it could not be carried out."""
+
+    name: str
+    sample: Gateways | Group = field(repr=False)
+    replicas: int = 0
+    decision: Decision[Any] | None = None
+    error: str = ""
+
+    @property
+    def stepped(self) -> bool:
+        """Whether the number was changed."""
+        return self.decision is not None and not self.error and self.decision.replicas != self.replicas
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """Why what is decided cannot be trusted in full."""
+        if self.error:
+            return Trouble("ScaleFailed", self.error)
+        return self.decision.trouble if self.decision else None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was decided on each workload, and what the gateways hold, where there are any."""
+
+    scaled: tuple[Scaled, ...] = ()
+    seen: Seen | None = None
+
+
+def measure(cluster: str, report: Report) -> None:
+    """The inputs and outputs of every decision are in the metrics."""
+    if report.seen:
+        metrics.GATEWAY_CONNECTIONS.labels(cluster=cluster).set(report.seen.connections)
+    for each in report.scaled:
+        labels = {"cluster": cluster, "workload": each.name}
+        metrics.SCALING_TROUBLE.labels(**labels).set(each.trouble is not None)
+        if isinstance(each.sample, GroupSample):
+            metrics.CONSUMER_LAG.labels(**labels).set(sum(map(unread, each.sample.partitions)))
+        if decision := each.decision:
+            metrics.SCALING_REPLICAS.labels(**labels).set(each.replicas)
+            metrics.SCALING_DESIRED.labels(**labels).set(decision.replicas)
+            if decision.wanted is not None:
+                metrics.SCALING_WANTED.labels(**labels).set(decision.wanted)
+            if each.stepped:
+                direction = "up" if decision.replicas > each.replicas else "down"
+                metrics.SCALING_STEPS.labels(**labels, direction=direction).inc()

@@ -1,0 +1,126 @@
+"""What Kafka says of a consumer group: its members, and how far each partition has been read."""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matrixhub.backends.kafka.session import Session, messages, metadata, protocol
+from matrixhub.errors import BackendError
+from matrixhub.scaling.samples import Group, GroupSample, Missing, PartitionSample
+
+Partition = tuple[str, int]
+
+_GROUP = 0
+_EARLIEST, _LATEST = -2, -1
+_GONE = frozenset({3, 6})
+"""Unknown topic or partition, not its leader any more: the next look knows."""
+
+
+def look(session: Session, group: str, topics: re.Pattern[str]) -> Group:
+    """The group and all partitions of its topics; Missing when Kafka does not answer or refuses.
+
+    Five requests, two of them once for each broker, however many tenants there are.
+    """
+    try:
+        return _look(session, group, topics)
+    except BackendError as error:
+        return Missing(error.message)
+
+
+def _look(session: Session, group: str, topics: re.Pattern[str]) -> GroupSample:
+    everything, found = session.send(
+        [
+            metadata.MetadataRequest(topics=None, min_version=1),
+            metadata.FindCoordinatorRequest(key_type=_GROUP, coordinator_keys=[group], min_version=4),
+        ]
+    )
+    leaders = {
+        (topic.name, partition.partition_index): partition.leader_id
+        for topic in everything.topics
+        if topic.name and topics.fullmatch(topic.name)
+        for partition in topic.partitions
+    }
+    coordinator = session.require(found.coordinators[0], f"finding the coordinator of group {group}").node_id
+    [described, fetched] = session.send_to(
+        [
+            (
+                messages.DescribeGroupsRequest(groups=[group], include_authorized_operations=False, max_version=5),
+                coordinator,
+            ),
+            (_fetch(group), coordinator),
+        ]
+    )
+    about = session.require(described.groups[0], f"describing group {group}")
+    offsets = session.require(fetched.groups[0], f"reading the offsets of group {group}")
+    committed = {
+        (topic.name, partition.partition_index): partition.committed_offset
+        for topic in offsets.topics
+        for partition in topic.partitions
+        if partition.error_code == 0 and partition.committed_offset >= 0
+    }
+    ends = _offsets(session, leaders, _LATEST)
+    starts = _offsets(session, {p: leaders[p] for p, end in ends.items() if end and p not in committed}, _EARLIEST)
+    readers = _readers(about.members)
+    return GroupSample(
+        taken=time.monotonic(),
+        state=about.group_state,
+        members=len(about.members),
+        partitions=tuple(
+            PartitionSample(
+                *partition, end, committed.get(partition), starts.get(partition, 0), readers.get(partition, "")
+            )
+            for partition, end in ends.items()
+        ),
+    )
+
+
+def _fetch(group: str) -> Any:
+    """Every offset that the group has committed. From version 10 on topics are named by ids alone."""
+    wanted = protocol.OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group, topics=None)
+    return protocol.OffsetFetchRequest(groups=[wanted], require_stable=False, min_version=8, max_version=9)
+
+
+def _offsets(session: Session, leaders: Mapping[Partition, int], which: int) -> dict[Partition, int]:
+    """By partition its first or next offset; one whose leader is just changing is left out."""
+    by_leader: dict[int, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for (topic, partition), leader in leaders.items():
+        if leader >= 0:
+            by_leader[leader][topic].append(partition)
+    answers = session.send_to([(_list(topics, which), leader) for leader, topics in by_leader.items()])
+    found = {}
+    for answer in answers:
+        for topic in answer.topics:
+            for each in topic.partitions:
+                if each.error_code not in _GONE:
+                    session.require(each, f"reading the offsets of topic {topic.name}")
+                    found[topic.name, each.partition_index] = each.offset
+    return found
+
+
+def _list(topics: Mapping[str, Sequence[int]], which: int) -> Any:
+    request = protocol.ListOffsetsRequest
+    named = [
+        request.ListOffsetsTopic(
+            name=topic,
+            partitions=[
+                request.ListOffsetsTopic.ListOffsetsPartition(partition_index=p, timestamp=which) for p in numbers
+            ],
+        )
+        for topic, numbers in topics.items()
+    ]
+    return request(replica_id=-1, isolation_level=0, topics=named, min_version=1, max_version=9)
+
+
+def _readers(members: Iterable[Any]) -> dict[Partition, str]:
+    """By partition, the member that reads it; nothing of an assignment that cannot be read."""
+    readers = {}
+    for member in members:
+        if not member.member_assignment:
+            continue
+        assignment = protocol.ConsumerProtocolAssignment.decode(member.member_assignment)
+        for topic in assignment.assigned_partitions:
+            for partition in topic.partitions:
+                readers[topic.topic, partition] = member.member_id
+    return readers
