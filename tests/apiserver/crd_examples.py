@@ -32,8 +32,33 @@ CLUSTER: Body = {
             "endpoint": "https://minio:9000",
             "adminSecretRef": {"name": "object-store-admin"},
         },
+        # Bounds as wide as they go: a number of its own can then be tried from end to end.
+        "gateway": {"image": "gateway:1", "minReplicas": 1, "maxReplicas": 1000, "connectionsPerReplica": 1000000},
+        "relay": {
+            "minReplicas": 1,
+            "maxReplicas": 1000,
+            "routes": [{"topics": "*.institution.*", "channel": "{domain}.{event}"}],
+        },
+        "autoscaling": {"gateway": {"targetConnectionsPerReplica": 1}},
     },
 }
+TOPIC: Body = {"domain": "exams", "events": ["started"]}
+ROUTE: Body = {"topics": "*.exams.*", "channel": "exams"}
+CONSUMER: Body = {
+    "name": "grades",
+    "targetRef": {"name": "grades-consumer"},
+    "consumerGroup": "grades",
+    "topics": ["*.exams.*"],
+    "minReplicas": 1,
+    "maxReplicas": 1000,
+}
+ITEMS: Mapping[str, Body] = {
+    "topics": TOPIC,
+    "routes": ROUTE,
+    "consumers": CONSUMER,
+    "owners": {"kind": "User", "name": "somebody"},
+}
+"""By the name of a list, an item that the API server takes in it."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +135,36 @@ URLS = (
     ("https://minio:9000", "http://10.0.0.1:9000", "https://s3.example.org/", "https://[fd00::1]:9000"),
     ("minio:9000", "ftp://minio", "https://", "https://user:pw@minio", "https://minio/path", "https://minio?a=b"),
 )
+
+PATTERNS = (
+    ("*.institution.*", "*.*.*", "greenwood.exams.started", "*.analytics.errors", "7-seas.user-actions.*"),
+    ("institution.*", "*.institution", "*", "a.b.c.d", "*.insti*.x", "*.Institution.*", "*.a_b.*", "..x..", "*.a.b\n"),
+)
+TEMPLATES = (
+    ("{domain}.{event}", "private-{domain}", "general", "{tenant}-{key}", "presence-class@{key}", "a=b,c;d_e"),
+    ("{topic}", "{domain", "domain}", "{}", "a b", "a#b", "private-{Domain}", "a/b", "ä", "general\n"),
+)
+PUBLIC_URLS = (
+    ("https://ws.example.org", "http://10.0.0.1:30080", "https://localhost:6001", "http://gateway"),
+    (
+        "ws.example.org",
+        "wss://ws.example.org",
+        "https://ws.example.org/app",
+        "https://u:p@ws",
+        "https://ws:0",
+        "http://",
+    ),
+)
+QUANTITIES = (
+    ({}, {"cpu": "100m", "memory": "128Mi"}, {"cpu": 1}, {"example.org/gpu": "2"}),
+    ({"cpu": "-1"}, {"cpu": -1}, {"memory": "lots"}, {"memory": ""}, {"cpu": "1 "}),
+)
+BOUNDS = (
+    ({"minReplicas": 1, "maxReplicas": 1}, {"minReplicas": 2, "maxReplicas": 20}, {"minReplicas": 1}),
+    ({"minReplicas": 2, "maxReplicas": 1}, {"minReplicas": 1000, "maxReplicas": 999}, {"minReplicas": 21}),
+)
+BACKENDS = {name: CLUSTER["spec"][name] for name in ("postgres", "redis", "kafka", "objectStore")}
+GATEWAY, RELAY = CLUSTER["spec"]["gateway"], CLUSTER["spec"]["relay"]
 
 OWNER = {"kind": "Group", "name": "greenwood-admins"}
 ACCOUNT = {"kind": "ServiceAccount", "name": "ci", "namespace": "ci"}
@@ -249,8 +304,101 @@ EXAMPLES: tuple[Examples, ...] = (
         "spec",
         "at least one backend",
         "spec",
-        tuple({name: CLUSTER["spec"][name]} for name in CLUSTER["spec"]),
-        ({},),
+        tuple({name: part} for name, part in BACKENDS.items()),
+        ({}, {"autoscaling": {}}),
+    ),
+    cluster(
+        "spec",
+        "gateways keep their apps in Postgres",
+        "spec",
+        ({name: BACKENDS[name] for name in ("postgres", "redis")} | {"gateway": GATEWAY},),
+        tuple({name: part, "gateway": GATEWAY} for name, part in BACKENDS.items()),
+    ),
+    cluster(
+        "spec",
+        "a relay brings records of Kafka",
+        "spec",
+        (BACKENDS | {"gateway": GATEWAY, "relay": RELAY},),
+        (
+            BACKENDS | {"relay": RELAY},
+            {name: BACKENDS[name] for name in ("postgres", "redis")} | {"gateway": GATEWAY, "relay": RELAY},
+        ),
+    ),
+    cluster(
+        "spec",
+        "consumers are scaled from the lag",
+        "spec",
+        (
+            {"kafka": BACKENDS["kafka"], "consumers": [CONSUMER]},
+            {"redis": BACKENDS["redis"], "consumers": []},
+        ),
+        ({"redis": BACKENDS["redis"], "consumers": [CONSUMER]},),
+    ),
+    cluster(
+        "spec",
+        "targetConnectionsPerReplica must not be above",
+        "spec.autoscaling.gateway.targetConnectionsPerReplica",
+        (1, 999999, 1000000),
+        (1000001,),
+    ),
+    cluster(
+        "spec.gateway",
+        "minReplicas must not be above",
+        "spec.gateway",
+        tuple({"image": "gateway:1"} | each for each in BOUNDS[0]),
+        tuple({"image": "gateway:1"} | each for each in BOUNDS[1]),
+    ),
+    cluster(
+        "spec.relay",
+        "minReplicas must not be above",
+        "spec.relay",
+        tuple({"routes": [ROUTE]} | each for each in BOUNDS[0]),
+        tuple({"routes": [ROUTE]} | each for each in BOUNDS[1]),
+    ),
+    cluster(
+        "spec.consumers[]",
+        "minReplicas must not be above",
+        "spec.consumers",
+        tuple([CONSUMER | each] for each in BOUNDS[0]),
+        tuple([CONSUMER | each] for each in BOUNDS[1][:2]),
+    ),
+    cluster(
+        "spec.consumers",
+        "are the RealtimeCluster's own",
+        "spec.consumers",
+        ([CONSUMER], [CONSUMER | {"name": "relays"}, CONSUMER | {"name": "my-gateway"}]),
+        ([CONSUMER | {"name": "relay"}], [CONSUMER, CONSUMER | {"name": "gateway"}]),
+    ),
+    cluster("spec.gateway.publicUrl", "must be a URL", "spec.gateway.publicUrl", *PUBLIC_URLS),
+    *(
+        cluster(f"spec.{path}[]", "must be a quantity that is not negative", f"spec.{path}", *QUANTITIES)
+        for path in (
+            "gateway.resources.requests",
+            "gateway.resources.limits",
+            "relay.resources.requests",
+            "relay.resources.limits",
+        )
+    ),
+    *(
+        cluster(f"spec.{path}", "must be a duration", f"spec.{path}", *DURATIONS)
+        for path in (
+            "relay.targetDrain",
+            "consumers[].targetDrain",
+            "autoscaling.gateway.scaleDownStabilization",
+            "autoscaling.consumers.scaleDownStabilization",
+        )
+    ),
+    cluster("spec.relay.routes[].topics", "must be tenant.domain.event", "spec.relay.routes[].topics", *PATTERNS),
+    cluster(
+        "spec.consumers[].topics[]",
+        "must be tenant.domain.event",
+        "spec.consumers[].topics",
+        tuple([one] for one in PATTERNS[0]),
+        tuple([one] for one in PATTERNS[1]),
+    ),
+    *(
+        cluster(f"spec.relay.routes[].{part}", "must be letters, digits", f"spec.relay.routes[].{part}", *TEMPLATES)
+        for part in ("channel", "event")
     ),
     cluster("spec.postgres.host", "must be a host name", "spec.postgres.host", *HOSTS),
     cluster(
@@ -326,7 +474,8 @@ EXAMPLES: tuple[Examples, ...] = (
 )
 
 SETS: Mapping[str, tuple[str, list[str]]] = {
-    "spec.kafka.topics[].events": ("spec.kafka.topics", ["a", "a"]),
+    "spec.kafka.topics[].events": ("spec.kafka.topics[].events", ["a", "a"]),
+    "spec.consumers[].topics": ("spec.consumers[].topics", ["*.a.b", "*.a.b"]),
     "spec.gateway.allowedOrigins": ("spec.gateway.allowedOrigins", ["a.org", "a.org"]),
     "spec.postgres.schemas": ("spec.postgres.schemas", ["public", "public"]),
     "spec.redis.nodes": ("spec.redis.nodes", ["r:1", "r:1"]),
