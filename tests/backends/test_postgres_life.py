@@ -474,7 +474,7 @@ def test_an_outage_is_unreachable_and_ends_by_itself(world: World, school: Inten
 def test_a_server_that_falls_silent_does_not_hold_its_worker(
     world: World, school: Intent, proxy: Proxy, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matrixhub.backends.postgres.session.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("matrixhub.backends.database.CONNECT_SECONDS", 1)
     client = world.other_client(host="127.0.0.1", port=proxy.port)
     calls: dict[str, Callable[[], object]] = {
         "observe": lambda: client.observe([school]),

@@ -267,20 +267,21 @@ def _setting(text: str) -> str:
     return text.replace('"', "") if text.startswith("search_path=") else text
 
 
+def mark(registered: Row) -> Mark:
+    """Whose a row of the registry says it is; raises Rejected when that cannot be read."""
+    try:
+        return Mark(Owner.parse(registered["owner"]), registered["retained"])
+    except ValueError as error:
+        sentence = f"the row of tenant {registered['id']} in {SCHEMA}.tenant does not say whose it is: {error}"
+        raise Rejected("RegistryUnreadable", sentence) from error
+
+
 def share(intent: Intent, registered: Row | None, found: Row | None) -> Share:
     """A tenant's share, partitions left out; raises Rejected for a mark that cannot be read."""
-    tenant = intent.tenant.id
-    mark = None
-    if registered is not None:
-        try:
-            mark = Mark(Owner.parse(registered["owner"]), registered["retained"])
-        except ValueError as error:
-            sentence = f"the row of tenant {tenant} in {SCHEMA}.tenant does not say whose it is: {error}"
-            raise Rejected("RegistryUnreadable", sentence) from error
     return Share(
-        tenant,
-        naming.postgres_role(tenant),
+        intent.tenant.id,
+        naming.postgres_role(intent.tenant.id),
         intent.owner,
-        mark,
+        mark(registered) if registered is not None else None,
         role(found, registered) if found is not None else None,
     )

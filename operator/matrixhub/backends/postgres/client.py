@@ -8,21 +8,25 @@ from psycopg import errors
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Applied, Intent, Survey
-from matrixhub.backends.postgres import catalog, data, desired, places
+from matrixhub.backends.contract import Applied, Intent, ServiceAccount, Survey
+from matrixhub.backends.database import REQUEST_SECONDS, Connection, Session, ask, together, translate
+from matrixhub.backends.postgres import catalog, data, desired, places, service
 from matrixhub.backends.postgres.keeper import Keeper
 from matrixhub.backends.postgres.partitions import add_partition
 from matrixhub.backends.postgres.plan import Action, AddPartition, DeleteData, plan, transactions
-from matrixhub.backends.postgres.session import REQUEST_SECONDS, Connection, Session, ask, together, translate
 from matrixhub.backends.postgres.state import SCHEMA, Share
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import BackendError, Rejected, Transient
 
 
 class Client:
-    """The tenants' shares of one RealtimeCluster's database. Connects at first use."""
+    """The tenants' shares of one RealtimeCluster's database, and its gateways' account. Connects at first use."""
 
-    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
+    def __init__(
+        self, cluster: RealtimeCluster, admin: Mapping[str, str], account: ServiceAccount | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._account = account
         self._server = desired.postgres(cluster)
         self._session = Session(self._server, cluster.metadata.namespace, admin)
         self._scope = {"schemas": list(self._server.schemas), "column": self._server.tenant_column}
@@ -30,7 +34,11 @@ class Client:
     def prepare(self) -> Survey:
         """The database is ready for tenants and every table with the tenant column is walled; what is wrong is told."""
         with self._session.open() as connection:
-            return Keeper(self._session, connection, self._server).keep()
+            survey = Keeper(self._session, connection, self._server).keep()
+            if self._account is None:
+                return survey
+            repaired, findings = service.keep(self._session, connection, self._account, self._cluster)
+        return Survey(survey.version, survey.repaired + repaired, survey.findings + findings)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, Share | BackendError]:
         """What exists of each tenant: three round trips for any number of them."""

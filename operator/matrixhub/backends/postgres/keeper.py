@@ -9,9 +9,9 @@ from psycopg import errors, sql
 
 from matrixhub.api.realtimecluster import PostgresBackend
 from matrixhub.backends.contract import Finding, Survey
+from matrixhub.backends.database import Connection, Session, ask, lost, together, translate
 from matrixhub.backends.postgres import audit, catalog, desired
 from matrixhub.backends.postgres.plan_database import Action, AddIndex, SetDefault, by_table, plan_database
-from matrixhub.backends.postgres.session import Connection, Session, ask, lost, together, translate
 from matrixhub.backends.postgres.state import SCHEMA, Name
 from matrixhub.backends.postgres.statements import Statement, default, index, statements
 from matrixhub.errors import Rejected, Transient

@@ -3,8 +3,8 @@
 import psycopg
 from psycopg import errors, sql
 
+from matrixhub.backends.database import Connection, Statement, together
 from matrixhub.backends.postgres.plan import AddPartition
-from matrixhub.backends.postgres.session import Connection, Statement, together
 from matrixhub.backends.postgres.state import Name
 from matrixhub.backends.postgres.statements import attach_partition, build_partition, identifier
 from matrixhub.errors import Rejected

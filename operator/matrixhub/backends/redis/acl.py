@@ -5,7 +5,10 @@ from typing import Any
 
 from matrixhub.backends.contract import Owner
 from matrixhub.backends.redis.commands import Vocabulary
+from matrixhub.backends.redis.plan import RemoveUser, UserAction
 from matrixhub.backends.redis.state import TENANT_COMMANDS, Account
+
+Command = tuple[str | int, ...]
 
 _MARK = "~matrixhub:owner:"
 """The mark is a selector with this key pattern and no command: it is part of the user, and it grants nothing."""
@@ -28,6 +31,17 @@ def rules(account: Account, vocabulary: Vocabulary, allowed: frozenset[str]) -> 
         *grants,
         f"({_MARK}{account.owner} resetchannels -@all)",
     )
+
+
+def commands(action: UserAction, vocabulary: Vocabulary, allowed: frozenset[str]) -> tuple[Command, ...]:
+    """What is sent to one node to carry the action out."""
+    if isinstance(action, RemoveUser):
+        return (("ACL", "DELUSER", action.user),)
+    change: Command = ("ACL", "SETUSER", action.user, *rules(action.account, vocabulary, allowed))
+    if not action.end_connections:
+        return (change,)
+    # In one transaction: a crash between the two would leave connections that nobody looks for any more.
+    return ("MULTI",), change, ("CLIENT", "KILL", "USER", action.user), ("EXEC",)
 
 
 def account(reply: Mapping[str, Any], vocabulary: Vocabulary, allowed: frozenset[str]) -> Account:

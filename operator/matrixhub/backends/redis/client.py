@@ -8,12 +8,13 @@ from typing import TypeVar
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Applied, Finding, Intent, Phase, Survey
+from matrixhub.backends.contract import Applied, Finding, Intent, Phase, ServiceAccount, Survey
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import ADMIN, allowed
 from matrixhub.backends.redis.desired import backend, binding, desired
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
-from matrixhub.backends.redis.session import Command, Facts, Login, Node, Reply, fields
+from matrixhub.backends.redis.service import Service
+from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
 from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed
 from matrixhub.backends.redis.sweep import Sweep
 from matrixhub.backends.redis.topology import Reach, Topology
@@ -36,9 +37,12 @@ PURGES_REMEMBERED = 10_000
 class Client:
     """Implements `contract.Backend`. `pulse` may run in another thread beside the other calls."""
 
-    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
+    def __init__(
+        self, cluster: RealtimeCluster, admin: Mapping[str, str], account: ServiceAccount | None = None
+    ) -> None:
         self._cluster = cluster
         self._admin = admin
+        self._service = Service(account) if account else None
         self._topology: Topology | None = None
         self._sweep = Sweep()
         self._purged: dict[str, None] = {}
@@ -53,6 +57,7 @@ class Client:
         for name, node, facts in reach.each():
             try:
                 findings += self._check(node, facts)
+                self._serve(node, facts)
                 if name in self._unsaved:
                     self._save(node)
             except Unreachable as error:
@@ -64,7 +69,8 @@ class Client:
             for error in reach.silent.values()
         ]
         versions = sorted({facts.version for _, _, facts in reach.each()})
-        return Survey(", ".join(versions), findings=tuple(findings))
+        repaired, troubles = self._service.news() if self._service else ((), ())
+        return Survey(", ".join(versions), repaired, (*findings, *troubles))
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
         """What each node holds of each tenant: one round trip per node for 20 tenants."""
@@ -108,10 +114,15 @@ class Client:
     def pulse(self) -> str:
         """A text that changes when a node was restarted, joined, left or came back: tenants are to be observed then.
 
-        One round trip per node. Raises Unreachable when none answers.
+        The gateways' user is put right at once. One round trip per node, two with gateways. Raises Unreachable
+        when none answers.
         """
         reach = self._connected().reach()
-        for _, node, _ in reach.each():
+        for name, node, facts in reach.each():
+            try:
+                self._serve(node, facts)
+            except Unreachable as error:
+                self._connected().lost(reach, name, error)
             self._save_what_was_shut(node)
         return " ".join(sorted(f"{name}={facts.run_id}" for name, _, facts in reach.each()))
 
@@ -119,6 +130,10 @@ class Client:
         """Connections are closed."""
         if self._topology is not None:
             self._topology.close()
+
+    def _serve(self, node: Node, facts: Facts) -> None:
+        if self._service and self._service.keep(node, facts):
+            self._unsaved.setdefault(node.name, False)
 
     def _connected(self) -> Topology:
         if self._topology is None:
@@ -195,9 +210,14 @@ class Client:
             if tenant not in errors and isinstance(action, kind) and not isinstance(action, Purge)
         ]
         for name, node, facts in reach.each():
-            due = ((action, node, facts) for _, action in jobs if action.node in (EVERY_NODE, name))
+            vocabulary = node.vocabulary(facts.run_id)
+            due = (
+                acl.commands(action, vocabulary, self._allowed())
+                for _, action in jobs
+                if action.node in (EVERY_NODE, name)
+            )
             try:
-                for chunk in _chunks((self._commands(*job) for job in due), WRITES_PER_CALL):
+                for chunk in _chunks(due, WRITES_PER_CALL):
                     for reply in node.call([command for commands in chunk for command in commands]):
                         node.checked(reply)
             except Unreachable as error:
@@ -206,16 +226,6 @@ class Client:
             for name, silence in reach.awaited(closing=_closes(action)).items():
                 if action.node in (EVERY_NODE, name):
                     errors[tenant] = Transient("NodeUnreachable", silence.message)
-
-    def _commands(self, action: UserAction, node: Node, facts: Facts) -> tuple[Command, ...]:
-        if isinstance(action, RemoveUser):
-            return (("ACL", "DELUSER", action.user),)
-        rules = acl.rules(action.account, node.vocabulary(facts.run_id), self._allowed())
-        change: Command = ("ACL", "SETUSER", action.user, *rules)
-        if not action.end_connections:
-            return (change,)
-        # In one transaction: a crash between the two would leave connections that nobody looks for any more.
-        return ("MULTI",), change, ("CLIENT", "KILL", "USER", action.user), ("EXEC",)
 
     def _purge(self, reach: Reach, plans: Plans, errors: dict[str, BackendError]) -> None:
         """The keys of all tenants that wait for it, for about a second; who is not through yet is told so."""

@@ -48,6 +48,15 @@ ALLOWED = _names("""
 CLUSTER_ALLOWED = _names("asking cluster|keyslot cluster|nodes cluster|shards cluster|slots readonly readwrite")
 """What a client needs beside them to find its way in Redis Cluster: addresses and slots, no key names."""
 
+GATEWAY = _names("""
+    # Between the gateways: messages, requests and answers on channels of their prefix.
+    ping publish subscribe unsubscribe pubsub|numsub
+    # The last event of cache channels, and which idempotency keys were seen, under keys of their prefix.
+    del exists expire get set setex ttl eval evalsha script|load
+    auth hello client|setinfo
+""")
+"""Commands of the gateways (sockudo 5.2.0, as it called them and as its source has them)."""
+
 ADMIN = _names("""
     acl|cat acl|deluser acl|getuser acl|setuser acl|whoami client|kill cluster|nodes eval exec info multi scan unlink
 """)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster, RedisBackend
-from matrixhub.backends.contract import Intent, Phase
+from matrixhub.backends.contract import Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State
 from matrixhub.errors import Rejected
 
@@ -22,18 +22,26 @@ def desired(intent: Intent) -> State:
     if intent.phase is Phase.ACTIVE:
         if intent.credential is None:
             raise ValueError(f"tenant {tenant} is to be active in Redis but has no credential")
-        prefix = naming.redis_prefix(tenant)
-        account = Account(
-            owner=intent.owner,
-            enabled=True,
-            passwords=frozenset({hashlib.sha256(intent.credential.password.encode()).hexdigest()}),
-            keys=frozenset({f"~{prefix}*"}),
-            channels=frozenset({f"&{prefix}*"}),
-            commands=TENANT_COMMANDS,
-        )
+        account = _account(intent.owner, intent.credential.password, naming.redis_prefix(tenant))
     elif intent.phase is Phase.SUSPENDED:
         account = Account(owner=intent.owner)
     return State(tenant, intent.owner, ((EVERY_NODE, account),), data=intent.phase is not Phase.DELETED)
+
+
+def service_account(account: ServiceAccount) -> Account:
+    """The user of a RealtimeCluster's gateways, bound to a prefix of its own."""
+    return _account(account.owner, account.password, f"{account.login}:")
+
+
+def _account(owner: Owner, password: str, prefix: str) -> Account:
+    return Account(
+        owner=owner,
+        enabled=True,
+        passwords=frozenset({hashlib.sha256(password.encode()).hexdigest()}),
+        keys=frozenset({f"~{prefix}*"}),
+        channels=frozenset({f"&{prefix}*"}),
+        commands=TENANT_COMMANDS,
+    )
 
 
 def backend(cluster: RealtimeCluster) -> RedisBackend:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from matrixhub.api import naming
+from matrixhub.backends.contract import Owner
 from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, State
 from matrixhub.errors import Conflict
 
@@ -61,15 +62,9 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
     """
     wanted = desired.accounts[0][1]
     user = naming.redis_user(desired.tenant)
-    foreign = [
-        (node, seen)
-        for node, seen in observed.accounts
-        if isinstance(seen, Account) and not seen.admits(desired.claimant)
-    ]
     if isinstance(wanted, Account):
-        if foreign:
-            raise _conflict(user, *foreign[0])
-        return tuple(_set(user, node, seen, wanted) for node, seen in observed.accounts if seen != wanted)
+        return hold(user, wanted, observed.accounts, desired.claimant)
+    foreign = _foreign(observed.accounts, desired.claimant)
     ours = [(node, seen) for node, seen in observed.accounts if seen is not None and (node, seen) not in foreign]
     removals: tuple[Action, ...] = tuple(RemoveUser(user, node) for node, _ in ours)
     if desired.data or not observed.data or foreign:
@@ -81,6 +76,17 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
         if seen != closed
     )
     return (*shut, Purge(naming.redis_prefix(desired.tenant)), *removals)
+
+
+def hold(user: str, wanted: Account, accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> tuple[SetUser, ...]:
+    """The steps after which the user is as wanted on each node; raises Conflict where it is somebody else's."""
+    if foreign := _foreign(accounts, claimant):
+        raise _conflict(user, *foreign[0])
+    return tuple(_set(user, node, seen, wanted) for node, seen in accounts if seen != wanted)
+
+
+def _foreign(accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> list[tuple[str, Account]]:
+    return [(node, seen) for node, seen in accounts if isinstance(seen, Account) and not seen.admits(claimant)]
 
 
 def _set(user: str, node: str, seen: Seen, wanted: Account) -> SetUser:
@@ -139,12 +145,12 @@ def _conflict(user: str, node: str, seen: Account) -> Conflict:
     if seen.owner is None:
         return Conflict(
             f"ACL user {user} exists on {place} without a mark of Matrix Hub: somebody made it by hand; "
-            f"remove it with ACL DELUSER {user}, or name the Tenant otherwise",
+            f"remove it with ACL DELUSER {user}, or name what needs it otherwise",
             owner="unknown",
         )
     return Conflict(
-        f"ACL user {user} on {place} belongs to the Tenant with uid {seen.owner.uid} "
-        f"of another hub, {seen.owner.hub}: name this Tenant otherwise, or delete that one",
+        f"ACL user {user} on {place} belongs to another hub, {seen.owner.hub} (uid {seen.owner.uid} there): "
+        "name what needs it otherwise, or delete that one",
         owner=str(seen.owner),
     )
 

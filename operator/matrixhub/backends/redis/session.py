@@ -11,13 +11,13 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from matrixhub import metrics
+from matrixhub.backends.redis.acl import Command
 from matrixhub.backends.redis.commands import PROBE, SCRIPTS, Vocabulary
 from matrixhub.errors import Rejected, Transient, Unreachable
 
 CONNECT_TIMEOUT = 3.0
 REQUEST_TIMEOUT = 10.0
 
-Command = tuple[str | int, ...]
 Reply = Any
 """What RESP2 holds: text, number, None, a list of these, or the error itself (a value, not raised)."""
 

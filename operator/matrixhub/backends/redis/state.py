@@ -8,7 +8,10 @@ from matrixhub.backends.contract import Mark, Owner
 
 EVERY_NODE = "*"
 TENANT_COMMANDS = frozenset({"@tenant"})
-"""Exactly the commands of a tenant; what differs stands beside it, as in `{"@tenant", "+keys", "-get"}`."""
+"""Exactly the commands that are due to the user, a tenant's or the gateways'.
+
+What differs stands beside it, as in `{"@tenant", "+keys", "-get"}`.
+"""
 
 
 class Silence(Enum):

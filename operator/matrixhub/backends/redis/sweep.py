@@ -3,7 +3,8 @@
 import time
 from collections.abc import Iterable, Mapping
 
-from matrixhub.backends.redis.session import Command, Node, moved
+from matrixhub.backends.redis.acl import Command
+from matrixhub.backends.redis.session import Node, moved
 
 SCAN_COUNT = 1000
 """Keys looked at per call: about half a millisecond of the server's one thread."""

@@ -29,12 +29,15 @@ _TLS = ("certificate", "SSL", "TLS")
 
 
 class Session:
-    """A connection as the admin of one cluster's database. Opened at first use, again after it was lost."""
+    """A connection to one cluster's database. Opened at first use, again after it was lost.
 
-    def __init__(self, server: PostgresBackend, namespace: str, admin: Mapping[str, str]) -> None:
+    `admin` holds `username`, `password` and perhaps `ca.crt`; `secret` names where they came from, for messages.
+    """
+
+    def __init__(self, server: PostgresBackend, namespace: str, admin: Mapping[str, str], secret: str = "") -> None:
         self.server = server
         self._namespace = namespace
-        self._secret = f"{namespace}/{server.admin_secret_ref.name}"
+        self._secret = f"{namespace}/{secret or server.admin_secret_ref.name}"
         self._admin = admin
         self._connection: Connection | None = None
         self._files: tempfile.TemporaryDirectory[str] | None = None

@@ -1,0 +1,62 @@
+"""Brings the gateways' account about: a login of its own schema. Part of what `prepare` does."""
+
+from functools import singledispatch
+
+from psycopg import sql
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Finding, ServiceAccount
+from matrixhub.backends.database import Connection, Session, Statement, ask, together
+from matrixhub.backends.postgres import account as accounts
+from matrixhub.backends.postgres.statements import statements
+from matrixhub.errors import Conflict, Rejected
+
+Kept = tuple[tuple[str, ...], tuple[Finding, ...]]
+
+
+def keep(session: Session, connection: Connection, account: ServiceAccount, cluster: RealtimeCluster) -> Kept:
+    """The account is as it should be: what was done, and what a person has to do. One round trip when all is well."""
+    with session.deadline(connection):
+        rows = ask(connection, accounts.QUESTIONS, accounts.questions(account))
+        try:
+            steps = accounts.plan_account(accounts.desired(account, cluster), accounts.observed(account, rows))
+        except (Conflict, Rejected) as error:
+            return (), (Finding(error.reason, error.message),)
+        if steps:
+            database = connection.info.dbname
+            together(connection, [one for step in steps for one in _statements(step, database)])
+    return tuple(map(str, steps)), ()
+
+
+@singledispatch
+def _statements(step: object, database: str) -> list[Statement]:
+    del database
+    return statements(step)
+
+
+@_statements.register
+def _(step: accounts.PermitRole, database: str) -> list[Statement]:
+    return [_format("GRANT CONNECT ON DATABASE {} TO {}", database, step.role)]
+
+
+@_statements.register
+def _(step: accounts.CreateHome, database: str) -> list[Statement]:
+    del database
+    return _acting_for(step.role, _format("CREATE SCHEMA {0} AUTHORIZATION {0}", step.role))
+
+
+@_statements.register
+def _(step: accounts.ShutHome, database: str) -> list[Statement]:
+    del database
+    guest = sql.SQL("PUBLIC") if step.guest == "PUBLIC" else sql.Identifier(step.guest)
+    revoke = sql.SQL("REVOKE ALL ON SCHEMA {} FROM {} CASCADE").format(sql.Identifier(step.role), guest)
+    return _acting_for(step.role, revoke)
+
+
+def _acting_for(role: str, statement: Statement) -> list[Statement]:
+    """With the role's rights, held for the length of this transaction."""
+    return [_format("GRANT {} TO CURRENT_USER", role), statement, _format("REVOKE {} FROM CURRENT_USER", role)]
+
+
+def _format(text: str, *names: str) -> Statement:
+    return sql.SQL(text).format(*map(sql.Identifier, names))
