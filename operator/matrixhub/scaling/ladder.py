@@ -6,7 +6,7 @@ with what is seen, a window that was not watched in full, a window in which more
 
 from dataclasses import dataclass
 
-from matrixhub.scaling.decision import PAUSED_ANNOTATION, Bounds, Decision, Demand, History, Pause, Trouble
+from matrixhub.scaling.decision import Bounds, Decision, Demand, History, Pause, Trouble
 from matrixhub.scaling.history import Window
 
 
@@ -73,7 +73,7 @@ def _more(case: Case) -> Outcome:
     demand, bounds = case.demand, case.bounds
     message = f"{demand.message}; {case.trouble.message}" if case.trouble else demand.message
     if case.pause.up:
-        return _held(case, "Paused", f"{PAUSED_ANNOTATION} is {case.pause.value!r}")
+        return _held(case, "Paused", case.pause.message)
     if demand.replicas < bounds.minimum:
         return Outcome(bounds.minimum, "MinReplicas", f"{message}, and minReplicas is {bounds.minimum}", "MinReplicas")
     if demand.replicas > bounds.maximum:
@@ -100,7 +100,7 @@ def _held(case: Case, reason: str, obstacle: str) -> Outcome:
 
 
 def _paused(case: Case) -> Outcome | None:
-    return _held(case, "Paused", f"{PAUSED_ANNOTATION} is {case.pause.value!r}") if case.pause.down else None
+    return _held(case, "Paused", case.pause.message) if case.pause.down else None
 
 
 def _troubled(case: Case) -> Outcome | None:
