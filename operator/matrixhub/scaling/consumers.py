@@ -79,15 +79,15 @@ class ConsumerHistory:
     """What is remembered of a group.
 
     Rates are records a second. `arrivals` are averaged; `rising` is what the last two looks both saw above that.
-    `pace` is what a replica consumes, `rate` what it can: `learnt` from a group that was behind, until then the
-    highest pace.
+    `pace` is what a replica consumes, `rate` what it can: `learnt` from a group that was behind, until then the most
+    that it was seen to do.
     """
 
     window: Window = field(default_factory=Window)
     decided: int | None = None
     previous: GroupSample | None = None
     arrivals: float = 0.0
-    latest: float = 0.0
+    latest: float | None = None
     rising: float = 0.0
     pace: float = 0.0
     rate: float = ASSUMED
@@ -104,20 +104,22 @@ class ConsumerHistory:
         if reading.seconds <= 0:
             return replace(self, previous=reading.sample)
         latest = reading.produced / reading.seconds
-        arrivals = smoothed(self.arrivals, latest, reading.seconds, ARRIVING)
+        before = latest if self.latest is None else self.latest
+        arrivals = latest if self.latest is None else smoothed(self.arrivals, latest, reading.seconds, ARRIVING)
         pace = self._pace(reading)
         seen = replace(
             self,
             previous=reading.sample,
             arrivals=arrivals,
             latest=latest,
-            rising=max(0.0, min(latest, self.latest) - arrivals),
+            rising=max(0.0, min(latest, before) - arrivals),
             pace=pace,
             rate=max(self.rate, pace),
         )
         stretch = self.stretch.after(reading) if reading.behind(BEHIND) else Stretch()
         if stretch.seconds < LEARNING or not stretch.consumed:
-            return replace(seen, stretch=stretch)
+            guess = seen.rate if self.learnt else max(seen.rate, stretch.rate)
+            return replace(seen, rate=guess, stretch=stretch)
         rate = self.rate + (stretch.rate - self.rate) * WEIGHT if self.learnt else stretch.rate
         return replace(seen, rate=rate, learnt=True, stretch=Stretch())
 
@@ -132,15 +134,14 @@ def decide(
     sample: Group, current: int, policy: ConsumerPolicy, history: ConsumerHistory, now: float
 ) -> Decision[ConsumerHistory]:
     """The decision on `current` replicas."""
-    reading = None
-    if isinstance(sample, GroupSample) and now - sample.taken <= STALE:
-        reading = read(sample, history.previous)
-        history = history.after(reading)
-    trouble = _trouble(sample, reading, history)
-    if reading is None or (trouble and trouble.blind):
-        demand = unknown(current)
+    reading = _reading(sample, history, now)
+    if isinstance(reading, Trouble):
+        trouble: Trouble | None = reading
+        demand = unknown(current, reading)
     else:
-        demand = _demand(reading, history, policy, current)
+        history = history.after(reading)
+        trouble = _trouble(reading, history)
+        demand = unknown(current, trouble) if trouble and trouble.blind else _demand(reading, history, policy, current)
     window = history.window
     if trouble is None:
         window = window.after(needed(demand, current, history.decided), now, policy.stabilization)
@@ -164,8 +165,7 @@ def decide(
 
 def _demand(reading: Reading, history: ConsumerHistory, policy: ConsumerPolicy, current: int) -> Demand:
     """Replicas that keep up with what arrives and empty what waits within the drain time."""
-    rate = history.rate if history.learnt else max(history.rate, history.stretch.rate)
-    arriving = history.arrivals
+    rate, arriving = history.rate, history.arrivals
     expected = arriving + history.rising * (1 + STARTUP / ARRIVING)
     draining = _draining(reading, policy, arriving, max(0.0, expected - reading.sample.members * rate))
     load = (expected + draining) / (rate * FULL)
@@ -204,25 +204,29 @@ def _evenly(load: float, partitions: int) -> int:
 def _useful(replicas: int, reading: Reading, history: ConsumerHistory, current: int) -> tuple[int, str]:
     """At most one replica for each partition, and no more on a guess than the records that wait prove; and why."""
     partitions = len(reading.sample.partitions)
+    if replicas > current and not history.learnt:
+        if reading.unread <= BEHIND * history.arrivals:
+            return current, ", since nothing waits for long"
+        leap = max(2 * current, current + LEAP)
+        if leap < min(replicas, partitions):
+            return leap, f", no more than {leap} before the rate of a replica is known"
     if partitions < replicas:
         return partitions, f", since there are no more partitions than {partitions}"
-    if history.learnt or replicas <= current:
-        return max(1, replicas), ""
-    if reading.unread <= BEHIND * history.arrivals:
-        return current, ", since nothing waits for long"
-    leap = max(2 * current, current + LEAP)
-    if leap < replicas:
-        return leap, f", no more than {leap} before the rate of a replica is known"
-    return replicas, ""
+    return max(1, replicas), ""
 
 
-def _trouble(sample: Group, reading: Reading | None, history: ConsumerHistory) -> Trouble | None:
-    """What is wrong, the worst first."""
+def _reading(sample: Group, history: ConsumerHistory, now: float) -> Reading | Trouble:
+    """What the sample says, or why it says nothing."""
     if isinstance(sample, Missing):
         return Trouble("MetricsMissing", sample.message, blind=True)
-    if reading is None:
+    if now - sample.taken > STALE:
         return Trouble("MetricsStale", f"the group was not seen for more than {STALE:.0f} s", blind=True)
-    return _no_work(sample) or _no_progress(reading, history) or _odd(reading)
+    return read(sample, history.previous)
+
+
+def _trouble(reading: Reading, history: ConsumerHistory) -> Trouble | None:
+    """What is wrong, the worst first."""
+    return _no_work(reading.sample) or _no_progress(reading, history) or _odd(reading)
 
 
 def _no_work(group: GroupSample) -> Trouble | None:

@@ -95,7 +95,7 @@ def decide(
     answers = () if isinstance(samples, Missing) else tuple(s for s in samples if s.answers(now))
     sight = _Sight(answers, policy, history)
     trouble = _trouble(samples, answers)
-    demand = unknown(current) if trouble and trouble.blind else _demand(sight)
+    demand = unknown(current, trouble) if trouble and trouble.blind else _demand(sight)
     window = history.window
     if trouble is None:
         window = window.after(needed(demand, current, history.decided), now, policy.stabilization)
