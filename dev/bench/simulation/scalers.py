@@ -7,6 +7,7 @@ from bench.simulation.consumer_world import ConsumerWorld
 from bench.simulation.gateway_world import GatewayWorld
 from matrixhub.scaling import consumers, gateways
 from matrixhub.scaling.decision import Bounds
+from matrixhub.scaling.learning import ConsumerHistory
 from matrixhub.scaling.samples import Missing
 
 PERIOD = 5
@@ -21,7 +22,7 @@ class OurConsumers:
     def __init__(self, stabilization: float = 300) -> None:
         bounds = Bounds(consumer_world.MINIMUM, consumer_world.MAXIMUM)
         self.policy = consumers.ConsumerPolicy(bounds, consumer_world.DRAIN, stabilization)
-        self.history = consumers.ConsumerHistory()
+        self.history = ConsumerHistory()
 
     def decide(self, world: ConsumerWorld, now: int) -> int:
         """The number of replicas."""

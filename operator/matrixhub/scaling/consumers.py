@@ -5,36 +5,21 @@ one replica consumes. Both are observed, so there is no threshold to guess.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from matrixhub.scaling.decision import NOT_PAUSED, Bounds, Decision, Demand, Pause, Trouble
-from matrixhub.scaling.history import Window, smoothed
+from matrixhub.scaling.history import Window
 from matrixhub.scaling.ladder import Case, needed, settle, unknown
 from matrixhub.scaling.lag import Reading, read
+from matrixhub.scaling.learning import ARRIVING, BEHIND, ConsumerHistory
 from matrixhub.scaling.samples import STALE, Group, GroupSample, Missing
 
 TOLERANCE = 1.1
 """How far above what the replicas do the load may be before more come, and how far below before some go."""
-ASSUMED = 100.0
-"""Records a second of one replica, before any was observed at work."""
-ARRIVING = 20.0
-"""Seconds over which arrivals are averaged."""
-PACE = 60.0
-"""Seconds over which the pace of a group that keeps up is averaged."""
-LEARNING = 15.0
-"""Seconds of unbroken work that are measured at once: three times the usual 5 s between commits."""
-BEHIND = 10.0
-"""Seconds of work that must wait for a group to be believed busy: commits every 5 s look like half of it."""
 COMMITTING = 5.0
 """Seconds of arrivals that wait for no more than the next commit."""
 FULL = 0.85
 """How busy a replica is planned to be: rebalances and uneven partitions take the rest."""
-PLAUSIBLE = 10.0
-"""Times its rate that a replica may seem to consume: a group that skips records has not consumed them."""
-STUCK = 120.0
-"""Seconds without one commit, though records wait, after which a group is believed to do nothing."""
-WEIGHT = 0.3
-"""How much a new measurement of the rate counts beside the earlier ones."""
 STARTUP = 15.0
 """Seconds from the decision until a new replica consumes."""
 LEAP = 4
@@ -50,84 +35,6 @@ class ConsumerPolicy:
     drain: float
     stabilization: float = 300.0
     pause: Pause = NOT_PAUSED
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Work without a break by a group that is behind: replica-seconds, and the records consumed in them."""
-
-    seconds: float = 0.0
-    replica_seconds: float = 0.0
-    consumed: int = 0
-
-    def after(self, reading: Reading) -> "Stretch":
-        """The stretch, one reading longer."""
-        return Stretch(
-            self.seconds + reading.seconds,
-            self.replica_seconds + reading.seconds * reading.workers,
-            self.consumed + reading.consumed,
-        )
-
-    @property
-    def rate(self) -> float:
-        """Records a second of one replica."""
-        return self.consumed / self.replica_seconds if self.replica_seconds else 0.0
-
-
-@dataclass(frozen=True)
-class ConsumerHistory:
-    """What is remembered of a group.
-
-    Rates are records a second. `arrivals` are averaged; `rising` is what the last two looks both saw above that.
-    `pace` is what a replica consumes, `rate` what it can: `learnt` from a group that was behind, until then the most
-    that it was seen to do.
-    """
-
-    window: Window = field(default_factory=Window)
-    decided: int | None = None
-    previous: GroupSample | None = None
-    arrivals: float = 0.0
-    latest: float | None = None
-    rising: float = 0.0
-    pace: float = 0.0
-    rate: float = ASSUMED
-    learnt: bool = False
-    stretch: Stretch = field(default_factory=Stretch)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing was consumed for long though records wait."""
-        return self.stretch.seconds >= STUCK and not self.stretch.consumed
-
-    def after(self, reading: Reading) -> "ConsumerHistory":
-        """The history once `reading` was taken: the arrival rate, and the rate of a replica if all were at work."""
-        if reading.seconds <= 0:
-            return replace(self, previous=reading.sample)
-        latest = reading.produced / reading.seconds
-        before = latest if self.latest is None else self.latest
-        arrivals = latest if self.latest is None else smoothed(self.arrivals, latest, reading.seconds, ARRIVING)
-        pace = self._pace(reading)
-        seen = replace(
-            self,
-            previous=reading.sample,
-            arrivals=arrivals,
-            latest=latest,
-            rising=max(0.0, min(latest, before) - arrivals),
-            pace=pace,
-            rate=max(self.rate, pace),
-        )
-        stretch = self.stretch.after(reading) if reading.behind(BEHIND) else Stretch()
-        if stretch.seconds < LEARNING or not stretch.consumed:
-            guess = seen.rate if self.learnt else max(seen.rate, stretch.rate)
-            return replace(seen, rate=guess, stretch=stretch)
-        rate = self.rate + (stretch.rate - self.rate) * WEIGHT if self.learnt else stretch.rate
-        return replace(seen, rate=rate, learnt=True, stretch=Stretch())
-
-    def _pace(self, reading: Reading) -> float:
-        if not reading.steady:
-            return 0.0
-        each = reading.consumed / reading.seconds / reading.sample.members
-        return smoothed(self.pace, min(each, PLAUSIBLE * self.rate), reading.seconds, PACE)
 
 
 def decide(

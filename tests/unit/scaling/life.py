@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from matrixhub.scaling import consumers, gateways
 from matrixhub.scaling.decision import Bounds, Decision
+from matrixhub.scaling.learning import ConsumerHistory
 from matrixhub.scaling.samples import Gateways, GatewaySample, Group, GroupSample, PartitionSample
 
 PERIOD = 5.0
@@ -57,7 +58,7 @@ class ConsumerLife:
 
     current: int
     policy: consumers.ConsumerPolicy = CONSUMERS
-    history: consumers.ConsumerHistory = field(default_factory=consumers.ConsumerHistory)
+    history: ConsumerHistory = field(default_factory=ConsumerHistory)
     now: float = 0.0
     speed: float = 200.0
     partitions: int = 24
@@ -78,7 +79,7 @@ class ConsumerLife:
             ),
         )
 
-    def look(self, sample: Group | None = None) -> Decision[consumers.ConsumerHistory]:
+    def look(self, sample: Group | None = None) -> Decision[ConsumerHistory]:
         """One decision, carried out."""
         decision = consumers.decide(sample or self.sample(), self.current, self.policy, self.history, self.now)
         self.history, self.current = decision.history, decision.replicas
@@ -89,7 +90,7 @@ class ConsumerLife:
         seconds: float,
         arriving: Callable[[float], float],
         seen: Callable[["ConsumerLife"], Group] = sample,
-    ) -> Iterator[Decision[consumers.ConsumerHistory]]:
+    ) -> Iterator[Decision[ConsumerHistory]]:
         """Decisions for `seconds` while `arriving(now)` records a second arrive."""
         end = self.now + seconds
         while self.now < end:

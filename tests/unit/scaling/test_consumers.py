@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from tests.unit.scaling.life import CONSUMERS, PERIOD, ConsumerLife
 
-from matrixhub.scaling.consumers import ASSUMED, ConsumerHistory
 from matrixhub.scaling.decision import Bounds, pause
+from matrixhub.scaling.learning import ASSUMED, ConsumerHistory
 from matrixhub.scaling.samples import STALE, GroupSample, Missing, PartitionSample
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from matrixhub.scaling import consumers, gateways
 from matrixhub.scaling.decision import Bounds, Decision, Pause, pause
+from matrixhub.scaling.learning import ConsumerHistory
 from matrixhub.scaling.samples import Gateways, GatewaySample, Group, GroupSample, Missing, PartitionSample
 
 bounds = st.tuples(st.integers(1, 15), st.integers(0, 15)).map(lambda pair: Bounds(pair[0], pair[0] + pair[1]))
@@ -100,7 +101,7 @@ def test_gateways(looks: list[tuple[float, Gateways]], policy: gateways.GatewayP
 
 @given(group_looks(), consumer_policies, st.integers(1, 30))
 def test_consumers(looks: list[tuple[float, Group]], policy: consumers.ConsumerPolicy, current: int) -> None:
-    history = consumers.ConsumerHistory()
+    history = ConsumerHistory()
     for now, sample in looks:
         decision = consumers.decide(sample, current, policy, history, now)
         check(decision, current, policy.bounds, policy.pause)
@@ -135,7 +136,7 @@ def test_more_lag_or_more_arrivals_never_ask_for_fewer_consumers(
     waiting: int, more: int, arriving: int, partitions: int, rate: float
 ) -> None:
     policy = consumers.ConsumerPolicy(Bounds(1, 1000), drain=30)
-    history = replace(consumers.ConsumerHistory(), rate=rate, learnt=True)
+    history = replace(ConsumerHistory(), rate=rate, learnt=True)
 
     def sample(now: float, end: int, read: int) -> GroupSample:
         return GroupSample(now, "Stable", 2, tuple(PartitionSample("t", p, end, read) for p in range(partitions)))
