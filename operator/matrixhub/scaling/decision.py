@@ -1,7 +1,6 @@
 """What a decision on a number of replicas is made of, and what it says. Pure."""
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Generic, TypeVar
 
 PAUSED_ANNOTATION = "matrixhub.io/scaling-paused"
@@ -9,30 +8,27 @@ PAUSED_ANNOTATION = "matrixhub.io/scaling-paused"
 History = TypeVar("History")
 
 
-class Pause(Enum):
-    """Which direction a person has switched off."""
+@dataclass(frozen=True)
+class Pause:
+    """Which directions a person has switched off, and the sentence that says so."""
 
-    NONE = "false"
-    UP = "up"
-    DOWN = "down"
-    BOTH = "true"
+    up: bool = False
+    down: bool = False
+    message: str = ""
 
-    @property
-    def up(self) -> bool:
-        """Whether the number must not grow."""
-        return self in (Pause.UP, Pause.BOTH)
 
-    @property
-    def down(self) -> bool:
-        """Whether the number must not shrink."""
-        return self in (Pause.DOWN, Pause.BOTH)
+NOT_PAUSED = Pause()
 
 
 def pause(annotation: str | None) -> Pause:
-    """What the annotation asks for. A word that is none of ours pauses both: somebody wanted quiet."""
-    if annotation is None:
-        return Pause.NONE
-    return next((known for known in Pause if known.value == annotation.strip().lower()), Pause.BOTH)
+    """What `matrixhub.io/scaling-paused` asks for. Another word than ours pauses both: somebody wanted quiet."""
+    said = "" if annotation is None else annotation.strip().lower()
+    if said in ("", "false"):
+        return NOT_PAUSED
+    message = f'{PAUSED_ANNOTATION} is "{annotation}"'
+    if said in ("true", "up", "down"):
+        return Pause(up=said != "down", down=said != "up", message=message)
+    return Pause(up=True, down=True, message=f'{message}: write "true", "up" or "down", or remove it')
 
 
 @dataclass(frozen=True)

@@ -5,21 +5,21 @@ each gateway that goes makes its sockets connect again, all at once. Hence: more
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from matrixhub.scaling.decision import Bounds, Decision, Demand, Pause, Trouble
+from matrixhub.scaling.decision import NOT_PAUSED, Bounds, Decision, Demand, Pause, Trouble
 from matrixhub.scaling.history import Window, smoothed
 from matrixhub.scaling.ladder import Case, needed, settle, unknown
 from matrixhub.scaling.samples import Gateways, GatewaySample, Missing
 
 SPARE = 0.9
 """How full the rest may be once a gateway has gone: noise of a tenth does not bring it back."""
-STARTUP = 30.0
-"""Seconds from the decision until a new gateway takes sockets: what is to come until then counts already."""
+STARTUP = 15.0
+"""Seconds from the decision until a new gateway takes sockets: what comes until then counts already."""
 CONNECTS = 100.0
 """Sockets a second that one gateway accepts, TLS and quota check included. An assumption."""
-PAUSE = 30.0
+BETWEEN_STEPS = 30.0
 """Seconds between two steps down: preStop, closing, and the clients' first attempts to connect again."""
 SOON, USUALLY = 10.0, 300.0
 """Seconds over which connects are averaged to see a storm, and to know what is usual."""
@@ -41,7 +41,7 @@ class GatewayPolicy:
     target: int
     limit: int
     stabilization: float = 300.0
-    pause: Pause = Pause.NONE
+    pause: Pause = NOT_PAUSED
     connects: float = CONNECTS
 
 
@@ -49,8 +49,8 @@ class GatewayPolicy:
 class GatewayHistory:
     """What is remembered of the gateways.
 
-    `seen` is the last that each pod said, while there is such a pod. The rates are per second and begin at 0: nothing
-    is believed before it was seen for a while.
+    `seen` is the last that each pod said, while there is such a pod. The rates are per second and begin at 0. `growth`
+    is the lower of the last two, so that it is believed once it lasts, and forgotten as soon as it ends.
     """
 
     window: Window = field(default_factory=Window)
@@ -60,6 +60,7 @@ class GatewayHistory:
     seen: tuple[GatewaySample, ...] = ()
     connects: float = 0.0
     usual: float = 0.0
+    latest: float = 0.0
     growth: float = 0.0
 
     def after(self, samples: Gateways, now: float) -> "GatewayHistory":
@@ -72,7 +73,7 @@ class GatewayHistory:
         seconds = 0.0 if self.time is None else now - self.time
         if not self.seen or seconds <= 0:
             return replace(self, time=now, seen=seen)
-        connects = sum(_accepted(sample, before.get(sample.pod)) for sample in seen) / seconds
+        connects = sum(_connects(sample, before.get(sample.pod)) for sample in seen)
         growth = (_total(seen) - _total(self.seen)) / seconds
         return replace(
             self,
@@ -80,7 +81,8 @@ class GatewayHistory:
             seen=seen,
             connects=smoothed(self.connects, connects, seconds, over=SOON),
             usual=smoothed(self.usual, connects, seconds, over=USUALLY),
-            growth=smoothed(self.growth, growth, seconds, over=STARTUP),
+            latest=growth,
+            growth=max(0.0, min(growth, self.latest)),
         )
 
 
@@ -93,7 +95,7 @@ def decide(
     answers = () if isinstance(samples, Missing) else tuple(s for s in samples if s.answers(now))
     sight = _Sight(answers, policy, history)
     trouble = _trouble(samples, answers)
-    demand = unknown(current) if trouble and trouble.blind else _demand(sight)
+    demand = unknown(current, trouble) if trouble and trouble.blind else _demand(sight)
     window = history.window
     if trouble is None:
         window = window.after(needed(demand, current, history.decided), now, policy.stabilization)
@@ -111,17 +113,18 @@ def decide(
             unsettled=_unsettled(sight, current, now),
         )
     )
+    decided = history.decided if trouble and outcome.replicas == current else outcome.replicas
     stepped = now if outcome.replicas < current else history.stepped
-    after = replace(history, window=window, decided=outcome.replicas, stepped=stepped)
-    return outcome.decision(demand, trouble, after)
+    return outcome.decision(demand, trouble, replace(history, window=window, decided=decided, stepped=stepped))
 
 
-def deletion_costs(samples: Iterable[GatewaySample], now: float) -> dict[str, int]:
+def deletion_costs(samples: Sequence[GatewaySample], now: float) -> dict[str, int]:
     """By pod, its `controller.kubernetes.io/pod-deletion-cost`: its sockets, so that the emptiest goes first.
 
     One that does not answer may hold any number, and goes last.
     """
-    return {s.pod: s.connections if s.answers(now) and s.connections is not None else WORTH_MOST for s in samples}
+    known = {sample.pod: min(_sockets(sample), WORTH_MOST) for sample in samples if sample.answers(now)}
+    return {sample.pod: known.get(sample.pod, WORTH_MOST) for sample in samples}
 
 
 @dataclass(frozen=True)
@@ -145,7 +148,7 @@ class _Sight:
     @property
     def coming(self) -> float:
         """Sockets that will have been added before a gateway that is asked for now takes any."""
-        return max(0.0, self.history.growth) * STARTUP
+        return self.history.growth * STARTUP
 
 
 @dataclass(frozen=True)
@@ -157,9 +160,9 @@ class _Need:
 
 def _demand(sight: _Sight) -> Demand:
     """The rule that asks for most speaks. With room to spare, each may ask for more."""
-    strictest = max((rule(sight, 1.0) for rule in _RULES), key=lambda need: need.replicas)
+    need = max((rule(sight, 1.0) for rule in _RULES), key=lambda need: need.replicas)
     spare = max(rule(sight, SPARE).replicas for rule in _RULES)
-    return Demand(strictest.replicas, spare, strictest.reason, f"{strictest.message}: {strictest.replicas} needed")
+    return Demand(need.replicas, spare, need.reason, f"{need.message}: {need.replicas} needed")
 
 
 def _for_connections(sight: _Sight, full: float) -> _Need:
@@ -167,9 +170,8 @@ def _for_connections(sight: _Sight, full: float) -> _Need:
     expected, target = sight.total + sight.coming, sight.policy.target
     said = f"{sight.total:,} connections on {_gateways(len(sight.pods))}"
     growing = f", {sight.coming:,.0f} more within {STARTUP:.0f} s" if sight.coming >= 1 else ""
-    return _Need(
-        max(1, math.ceil(expected / (target * full))), "Connections", f"{said}{growing}, target {target:,} each"
-    )
+    replicas = max(1, math.ceil(expected / (target * full)))
+    return _Need(replicas, "Connections", f"{said}{growing}, target {target:,} each")
 
 
 def _for_connects(sight: _Sight, full: float) -> _Need:
@@ -189,23 +191,7 @@ def _for_loss(sight: _Sight, full: float) -> _Need:
     return _Need(1 + math.ceil(sight.total / (limit * full)), "LossOfOne", message) if sight.total else _NOTHING
 
 
-def _for_filling(sight: _Sight, full: float) -> _Need:
-    """Enough to share what is coming, so that the fullest gateway stays below its limit until then.
-
-    At most twice what there is: a gateway that is full already is not relieved by any number.
-    """
-    fullest, limit = sight.fullest, sight.policy.limit
-    room = limit * full - _sockets(fullest)
-    if room <= 0:
-        return _NOTHING
-    message = (
-        f"{fullest.pod} has {_sockets(fullest):,} of {limit:,} connections "
-        f"and {sight.coming:,.0f} more come to {_gateways(len(sight.pods))} within {STARTUP:.0f} s"
-    )
-    return _Need(min(math.ceil(sight.coming / room), 2 * len(sight.pods)), "Filling", message)
-
-
-_RULES = (_for_connections, _for_connects, _for_loss, _for_filling)
+_RULES = (_for_connections, _for_connects, _for_loss)
 _NOTHING = _Need(1, "", "")
 
 
@@ -219,9 +205,7 @@ def _trouble(samples: Gateways, answers: tuple[GatewaySample, ...]) -> Trouble |
     if not silent:
         return None
     more = f" and {len(silent) - NAMED} more" if len(silent) > NAMED else ""
-    message = (
-        f"{', '.join(silent[:NAMED])}{more} of {_gateways(len(samples))} did not say how many connections they have"
-    )
+    message = f"{', '.join(silent[:NAMED])}{more} did not answer, of {_gateways(len(samples))}"
     return Trouble("GatewaySilent", message, blind=not answers)
 
 
@@ -229,9 +213,9 @@ def _unsettled(sight: _Sight, current: int, now: float) -> str:
     """Why the next gateway must not go yet; empty when it may."""
     ready = sum(sample.ready for sample in sight.pods)
     if ready != current:
-        return f"{ready} of {_gateways(current)} are ready"
+        return f"of {_gateways(current)} {ready} are ready and answer"
     history, policy = sight.history, sight.policy
-    if history.stepped is not None and now - history.stepped < PAUSE:
+    if history.stepped is not None and now - history.stepped < BETWEEN_STEPS:
         return f"the last one went {now - history.stepped:.0f} s ago"
     calm = max(CALM * history.usual, QUIET * policy.connects * (current - 1))
     if history.connects > calm:
@@ -249,11 +233,12 @@ def _credible(samples: Gateways, policy: GatewayPolicy) -> Gateways:
     )
 
 
-def _accepted(sample: GatewaySample, before: GatewaySample | None) -> int:
-    """Sockets accepted since `before`. A lower counter began anew, as that of a new gateway does."""
-    if before is None or sample.connects < before.connects:
-        return sample.connects
-    return sample.connects - before.connects
+def _connects(sample: GatewaySample, before: GatewaySample | None) -> float:
+    """Sockets accepted in a second since `before`. A lower counter began anew."""
+    if before is None or sample.taken <= before.taken:
+        return 0.0
+    accepted = sample.connects - (before.connects if sample.connects >= before.connects else 0)
+    return accepted / (sample.taken - before.taken)
 
 
 def _sockets(sample: GatewaySample) -> int:

@@ -6,7 +6,7 @@ with what is seen, a window that was not watched in full, a window in which more
 
 from dataclasses import dataclass
 
-from matrixhub.scaling.decision import PAUSED_ANNOTATION, Bounds, Decision, Demand, History, Pause, Trouble
+from matrixhub.scaling.decision import Bounds, Decision, Demand, History, Pause, Trouble
 from matrixhub.scaling.history import Window
 
 
@@ -49,9 +49,9 @@ class Outcome:
         return Decision(self.replicas, self.reason, self.message, wanted, self.limited, trouble, history)
 
 
-def unknown(current: int) -> Demand:
+def unknown(current: int, trouble: Trouble) -> Demand:
     """The demand when the load cannot be seen: what there is."""
-    return Demand(current, current, "Unknown", "")
+    return Demand(current, current, trouble.reason, trouble.message)
 
 
 def needed(demand: Demand, current: int, decided: int | None) -> int:
@@ -71,9 +71,11 @@ def settle(case: Case) -> Outcome:
 
 def _more(case: Case) -> Outcome:
     demand, bounds = case.demand, case.bounds
-    message = f"{demand.message}; {case.trouble.message}" if case.trouble else demand.message
     if case.pause.up:
-        return _held(case, "Paused", f"{PAUSED_ANNOTATION} is {case.pause.value!r}")
+        return _held(case, "Paused", case.pause.message)
+    message = demand.message
+    if case.trouble and not case.trouble.blind:
+        message = f"{message}; {case.trouble.message}"
     if demand.replicas < bounds.minimum:
         return Outcome(bounds.minimum, "MinReplicas", f"{message}, and minReplicas is {bounds.minimum}", "MinReplicas")
     if demand.replicas > bounds.maximum:
@@ -96,11 +98,11 @@ def _enough(case: Case) -> Outcome:
 
 def _held(case: Case, reason: str, obstacle: str) -> Outcome:
     message = case.demand.message
-    return Outcome(case.current, reason, f"{message}, but {obstacle}" if message else obstacle, reason)
+    return Outcome(case.current, reason, message if message == obstacle else f"{message}, but {obstacle}", reason)
 
 
 def _paused(case: Case) -> Outcome | None:
-    return _held(case, "Paused", f"{PAUSED_ANNOTATION} is {case.pause.value!r}") if case.pause.down else None
+    return _held(case, "Paused", case.pause.message) if case.pause.down else None
 
 
 def _troubled(case: Case) -> Outcome | None:

@@ -10,14 +10,17 @@ from matrixhub.scaling.samples import GroupSample, PartitionSample
 
 @dataclass(frozen=True)
 class Reading:
-    """The sums over all partitions whose offsets make sense; `seconds` is 0 at the first look.
+    """The sums over all partitions whose offsets make sense, since the look before.
 
-    `workers` is how many members had something to do for all of the time. The last four count partitions that are
-    left out of some sum: offsets that went backwards or beyond the end, records but no commit, new ones, gone ones.
+    `steady` is whether the same number of members was at work at both looks; `workers` is how many of them had
+    something to do for all of the time. The last four count partitions that are left out of some sum: offsets that
+    went backwards or beyond the end, records but no commit, new ones, gone ones.
     """
 
     sample: GroupSample
+    first: bool = False
     seconds: float = 0.0
+    steady: bool = False
     unread: int = 0
     produced: int = 0
     consumed: int = 0
@@ -65,16 +68,17 @@ def read(sample: GroupSample, previous: GroupSample | None) -> Reading:
                 busy.add(now.member)
                 busy_partitions += 1
     if previous is None:
-        return Reading(sample, unread=waiting, reset=reset, uncommitted=uncommitted)
+        return Reading(sample, first=True, unread=waiting, reset=reset, uncommitted=uncommitted)
     steady = sample.stable and previous.stable and sample.members == previous.members
-    known = "" not in busy
+    workers = len(busy) if "" not in busy else min(busy_partitions, sample.members)
     return Reading(
         sample=sample,
         seconds=max(0.0, sample.taken - previous.taken),
+        steady=steady,
         unread=waiting,
         produced=produced,
         consumed=consumed,
-        workers=(len(busy) if known else min(busy_partitions, sample.members)) if steady else 0,
+        workers=workers if steady else 0,
         reset=reset,
         uncommitted=uncommitted,
         new=new,

@@ -1,0 +1,1 @@
+"""The same days, lived through by our scaling decisions, by the HPA and by KEDA."""

@@ -1,0 +1,42 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrixhub.scaling.history import UNSEEN, Window, smoothed
+
+looks = st.lists(st.tuples(st.floats(1, 20), st.integers(1, 30)), min_size=1, max_size=60)
+
+
+@given(looks)
+def test_a_window_knows_the_highest_of_its_length_and_is_no_longer_than_the_numbers_are_many(
+    steps: list[tuple[float, int]],
+) -> None:
+    window, now, seen = Window(), 0.0, []
+    for seconds, replicas in steps:
+        now += seconds
+        seen.append((now, replicas))
+        window = window.after(replicas, now, 100)
+        assert window.highest is not None
+        assert window.highest.replicas == max(n for at, n in seen if at > now - 100)
+        assert len(window.peaks) <= len({n for _, n in seen})
+
+
+def test_a_watch_begins_anew_after_a_time_without_a_look() -> None:
+    window = Window().after(3, 0, 300).after(3, UNSEEN, 300)
+    assert window.watched(UNSEEN) == UNSEEN
+    late = 2 * UNSEEN + 1
+    assert window.after(3, late, 300).watched(late) == 0
+
+
+def test_nothing_is_watched_before_the_first_look() -> None:
+    assert Window().watched(1000) == 0
+    assert Window().highest is None
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0.1, 1000))
+def test_an_average_moves_towards_what_is_seen_and_never_beyond(mean: float, rate: float, seconds: float) -> None:
+    after = smoothed(mean, rate, seconds, 20)
+    assert min(mean, rate) - 1e-6 <= after <= max(mean, rate) + 1e-6
+
+
+def test_a_rate_is_believed_after_three_times_its_averaging_time() -> None:
+    assert 0.94 < smoothed(0, 1, 60, 20) < 0.96
