@@ -1,4 +1,4 @@
-"""`python dev/bench`: measures on the stand, prints one table, writes `.stand/bench.json`."""
+"""`python dev/bench [TENANTS]`: measures on the stand, prints one table, writes `.stand/bench.json`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.cpu import clocks, spent
 from bench.floor import bare, clients, floor
 from bench.onboarding import onboard, remove, single
 from bench.process import Operator
@@ -19,7 +20,8 @@ from matrixhub.config import Config
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import TENANT
 
-TENANTS, SINGLES = 200, 20
+TENANTS = int(sys.argv[1]) if sys.argv[1:] else 200
+SINGLES = 20
 
 
 def floors(api: KubeApi) -> dict[str, float]:
@@ -30,16 +32,24 @@ def floors(api: KubeApi) -> dict[str, float]:
         found[f"floor_{name}_tenants_per_s"] = floor(bare(api), cluster, backend, name, TENANTS)
         backend.close()
     names = [f"tenant-floor-{number:03d}" for number in range(TENANTS)]
-    demo.kubectl(os.environ, "delete", "namespace", "--wait=false", *names)
+    # To the end: a namespace that is going costs the API server more than one that is made.
+    demo.kubectl(os.environ, "delete", "namespace", *names)
     return found
 
 
-def onboarding(api: KubeApi, slowest: float) -> dict[str, float]:
-    """A crowd at once beside the slowest floor, then one at a time on an idle operator."""
+def onboarding(api: KubeApi, operator: Operator, slowest: float) -> dict[str, float]:
+    """A crowd at once beside the slowest floor, and the CPU milliseconds that each Tenant of it costs."""
     crowd = [f"bench-{number:03d}" for number in range(TENANTS)]
+    before = clocks(operator.pid)
     rate = TENANTS / onboard(api, crowd)
+    cost = spent(before, clocks(operator.pid), TENANTS)
     print(f"  {TENANTS} Tenants at once: {rate:.1f}/s", flush=True)
-    return {"onboard_tenants_per_s": rate, "onboard_floor_ratio": rate / slowest}
+    return {
+        "onboard_tenants_per_s": rate,
+        "onboard_floor_ratio": rate / slowest,
+        **{f"onboard_cpu_ms_{name}": milliseconds for name, milliseconds in cost.items()},
+        "onboard_cpu_ms": sum(cost.values()),
+    }
 
 
 def singles(api: KubeApi) -> dict[str, float]:
@@ -86,7 +96,7 @@ def main() -> int:
         operator.start()
         print("Onboarding", flush=True)
         found |= singles(admin)
-        found |= onboarding(admin, min(found[name] for name in found if name.startswith("floor_")))
+        found |= onboarding(admin, operator, min(found[name] for name in found if name.startswith("floor_")))
         print("Two resyncs in which nothing changes", flush=True)
         found |= quiet(admin, operator)
         found["rss_mb"] = operator.rss()

@@ -40,6 +40,11 @@ class Operator:
             self._process.terminate()
             self._process.wait(20)
 
+    @property
+    def pid(self) -> int:
+        """The process's id; 0 before it runs."""
+        return self._process.pid if self._process else 0
+
     def requests(self) -> dict[str, float]:
         """By backend, the requests made so far."""
         kubernetes = sum(self._sum("matrixhub_kubernetes_requests_total", "verb").values())

@@ -23,7 +23,8 @@ from matrixhub.engine.kinds import Kind
 from matrixhub.engine.vault import Vault
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE
-from matrixhub.watch import Echoes, watch
+from matrixhub.owned import Echoes, Guard
+from matrixhub.watch import watch
 
 
 def kinds(api: KubeApi) -> tuple[Kind, ...]:  # noqa: ARG001 - the gateways' client will need it
@@ -86,7 +87,8 @@ async def run(config: Config) -> None:
     if config.metrics_port:
         prometheus_client.start_http_server(config.metrics_port)
     engine = asyncio.create_task(controller.run())
-    watching = asyncio.create_task(watch(controller, echoes))
+    watching = asyncio.create_task(watch(controller))
+    Guard(api, controller, echoes).start()
     done, _ = await asyncio.wait({engine, watching}, return_when=asyncio.FIRST_COMPLETED)
     engine.cancel()
     for task in done:

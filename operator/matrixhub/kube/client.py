@@ -1,13 +1,14 @@
 """The Kubernetes API client: plain dictionaries in and out, errors as ours."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3.exceptions
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from kubernetes.client.rest import RESTResponse
 
 from matrixhub import metrics
 from matrixhub.api import naming
@@ -16,6 +17,8 @@ from matrixhub.kube.resources import Manifest, Resource, path_of
 
 TIMEOUT = (3.0, 30.0)
 """Seconds to connect and to read."""
+WATCH_TIMEOUT = (3.0, 120.0)
+"""The same for a watch: twice the time between two bookmarks of the API server."""
 PAGE = 500
 """Objects per page of a list, the page size of kubectl."""
 HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_INVALID = 403, 404, 409, 422
@@ -33,7 +36,7 @@ class KubeApi:
         self,
         kubeconfig: str | None = None,
         *,
-        connections: int = 32,
+        connections: int = 48,
         on_write: Callable[[Manifest], None] = lambda _: None,
     ) -> None:
         """Reads the service account's, or else the given or usual kubeconfig; `on_write` hears each write's answer."""
@@ -57,15 +60,39 @@ class KubeApi:
 
     def list(self, resource: Resource, namespace: str | None = None, labels: str = "") -> Iterator[Manifest]:
         """All objects that carry the labels, read in pages."""
-        token = ""
-        while True:
+        for page in self.pages(resource, namespace, labels):
+            yield from map(resource.whole, page["items"])
+
+    def pages(self, resource: Resource, namespace: str | None = None, labels: str = "") -> Iterator[Manifest]:
+        """The same as the pages of the list itself, which all have its resource version."""
+        token: str | None = ""
+        while token is not None:
             query = {"labelSelector": labels, "limit": str(PAGE), "continue": token}
             page = self._request("GET", resource.collection(namespace), query)
-            for item in page["items"]:
-                yield {"apiVersion": resource.api_version, "kind": resource.kind, **item}
-            token = page["metadata"].get("continue") or ""
-            if not token:
-                return
+            yield page
+            token = page["metadata"].get("continue") or None
+
+    def watch(self, resource: Resource, version: str, labels: str = "") -> Iterator[tuple[str, Manifest]]:
+        """Every change after the version, until the server ends the stream, as it does after some minutes.
+
+        A change is `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK` with the object. A silent stream is taken for broken:
+        servers send bookmarks. Raises Transient when the version is too old to go on from.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "labelSelector": labels}
+        path = resource.collection()
+        response = self._open("GET", path, query, timeout=WATCH_TIMEOUT).response
+        try:
+            for line in _lines(response.stream()):
+                change = json.loads(line)
+                if change["type"] == "ERROR":
+                    raise _translated(_answered(change["object"]["code"], line), "GET", path)
+                yield change["type"], change["object"]
+        except urllib3.exceptions.ReadTimeoutError:
+            return
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unreachable(error) from None
+        finally:
+            response.close()
 
     def create(self, manifest: Manifest) -> Manifest:
         """The object exists as described; raises Conflict when one of that name was there before."""
@@ -140,6 +167,23 @@ class KubeApi:
         body: Any = None,
         content_type: str = "application/json",
     ) -> Manifest:
+        response = self._open(method, path, query, body, content_type)
+        try:
+            data = response.read()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unreachable(error) from None
+        return json.loads(data) if data else {}
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> RESTResponse:
+        """The answer to a request that was granted, not read yet."""
         headers = {"Accept": "application/json", "Content-Type": content_type}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         filled = {name: value for name, value in (query or {}).items() if value}
@@ -148,19 +192,35 @@ class KubeApi:
         payload = body if content_type.endswith("json") else json.dumps(body)
         metrics.KUBERNETES_REQUESTS.labels(verb=method.lower()).inc()
         try:
-            response = self._client.call_api(method, url, headers, payload, _request_timeout=TIMEOUT)
-            data = response.read()
+            response = self._client.call_api(method, url, headers, payload, _request_timeout=timeout)
+            refused = response.read() if response.status >= 400 else b""  # noqa: PLR2004 - the first of HTTP's error codes
         except ApiException as error:
             raise _translated(error, method, path) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Unreachable(f"the Kubernetes API does not answer: {type(error).__name__}") from None
-        if response.status >= 400:  # noqa: PLR2004 - the first of HTTP's error codes
-            raise _translated(ApiException(status=response.status, reason=data.decode()), method, path)
-        return json.loads(data) if data else {}
+            raise _unreachable(error) from None
+        if refused:
+            raise _translated(_answered(response.status, refused), method, path)
+        return response
 
 
 class _NotFound(Rejected):
     """HTTP 404."""
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a text that comes in pieces."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _answered(status: int, body: bytes) -> ApiException:
+    return ApiException(status=status, reason=body.decode())
+
+
+def _unreachable(error: Exception) -> Unreachable:
+    return Unreachable(f"the Kubernetes API does not answer: {type(error).__name__}")
 
 
 def _translated(error: ApiException, method: str, path: str) -> Exception:

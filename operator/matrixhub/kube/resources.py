@@ -26,6 +26,10 @@ class Resource:
         """The path of one object."""
         return f"{self.collection(namespace if self.namespaced else None)}/{name}"
 
+    def whole(self, item: Manifest) -> Manifest:
+        """An item of a list, which says neither its kind nor its API version."""
+        return {"apiVersion": self.api_version, "kind": self.kind, **item}
+
 
 NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
 SECRET = Resource("v1", "Secret", "secrets")

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Finding, Survey
 from matrixhub.engine.composer import differs
@@ -13,7 +12,6 @@ from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Scales
 from matrixhub.engine.status import Health, cluster_status, standings_of
 from matrixhub.errors import Rejected, Unreachable
-from matrixhub.watch import Echoes, tenant_of
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -94,44 +92,3 @@ def test_a_status_is_written_only_if_it_would_change_something(
     status: dict[str, Any], live: dict[str, Any], *, different: bool
 ):
     assert differs(status, live) is different
-
-
-def secret(data: str = "a", uid: str = "u", kind: str = "Secret", **metadata: Any) -> dict[str, Any]:
-    """An object of a tenant's namespace."""
-    return {"kind": kind, "metadata": {"uid": uid, "labels": naming.MANAGED_BY, **metadata}, "data": data}
-
-
-def test_the_echo_of_our_own_write_is_none_of_news_and_somebodys_change_is():
-    echoes = Echoes()
-    echoes.note(secret())
-    assert not echoes.fresh(secret(resourceVersion="5"), listed=False)
-    assert echoes.fresh(secret("b"), listed=False)
-    assert echoes.fresh(secret("b", deletionTimestamp="now"), listed=False)
-
-
-def test_what_a_list_shows_first_is_known_and_what_it_shows_otherwise_was_changed_meanwhile():
-    echoes = Echoes()
-    assert not echoes.fresh(secret(), listed=True)
-    assert not echoes.fresh(secret(), listed=True)
-    assert echoes.fresh(secret("b"), listed=True)
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"name": naming.namespace("green")},
-        {"name": "redis", "namespace": naming.namespace("green"), "labels": {naming.TENANT_LABEL: "blue"}},
-        {"name": naming.cluster_role("green")},
-    ],
-)
-def test_whose_an_object_is_says_its_place_and_not_its_labels(metadata: dict[str, Any]):
-    assert tenant_of(metadata) == "green"
-
-
-def test_nothing_is_remembered_of_what_is_not_watched_or_gone():
-    echoes = Echoes()
-    echoes.note(secret(kind="Event"))
-    echoes.note(secret(kind="Tenant"))
-    echoes.note(secret(uid="v"))
-    echoes.forget(secret(uid="v"))
-    assert not vars(echoes)["_digests"]

@@ -1,0 +1,57 @@
+"""One kind of object followed for ever: listed, then watched, and listed anew when the watch has lost its place."""
+
+import logging
+import random
+import time
+from collections.abc import Callable
+
+from matrixhub.errors import BackendError, Transient
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import Manifest, Resource
+
+log = logging.getLogger(__name__)
+
+PAUSE_FIRST, PAUSE_LIMIT = 0.5, 30.0
+"""Seconds before a list is tried again: at first, and at most."""
+
+See = Callable[[str, Manifest], None]
+"""Called with `LISTED`, `ADDED`, `MODIFIED` or `DELETED`, and the object."""
+
+
+def follow(api: KubeApi, resource: Resource, labels: str, see: See) -> None:
+    """Never returns; meant for a thread of its own. What happens while the API server is away is seen in a new list."""
+    failures = 0
+    while True:
+        try:
+            version = _listed(api, resource, labels, see)
+            failures = 0
+            while True:
+                version = _watched(api, resource, labels, see, version)
+        except Transient as lost:
+            log.debug("Listing %s anew: %s", resource.plural, lost.message)
+        except BackendError as error:
+            log.warning("Failed to watch %s: %s", resource.plural, error.message)
+        except Exception:
+            log.exception("Failed to watch %s", resource.plural)
+        failures += 1
+        pause = min(PAUSE_LIMIT, PAUSE_FIRST * 2 ** min(failures - 1, 16))
+        time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, no secret
+
+
+def _listed(api: KubeApi, resource: Resource, labels: str, see: See) -> str:
+    """Every object was seen; the version from which to watch."""
+    version = ""
+    for page in api.pages(resource, labels=labels):
+        version = page["metadata"]["resourceVersion"]
+        for item in page["items"]:
+            see("LISTED", resource.whole(item))
+    return version
+
+
+def _watched(api: KubeApi, resource: Resource, labels: str, see: See, version: str) -> str:
+    """Every change was seen until the server ended the stream; the version from which to go on."""
+    for kind, body in api.watch(resource, version, labels):
+        version = body["metadata"]["resourceVersion"]
+        if kind != "BOOKMARK":
+            see(kind, body)
+    return version

@@ -1,0 +1,79 @@
+"""What is followed is seen as it is, then as it changes, whatever becomes of the connection."""
+
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from tests.support import stand_variables
+
+from matrixhub.errors import Transient
+from matrixhub.kube import client
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.follow import follow
+from matrixhub.kube.resources import CONFIG_MAP, NAMESPACE, Manifest
+
+Seen = tuple[str, str, str | None]
+
+
+@pytest.fixture
+def api() -> KubeApi:
+    return KubeApi(stand_variables()["KUBECONFIG"])
+
+
+@pytest.fixture
+def place(api: KubeApi) -> Iterator[str]:
+    """A namespace of our own, whose name is also the label of what is followed."""
+    name = f"follow-{uuid.uuid4().hex[:8]}"
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    api.delete(NAMESPACE, name)
+
+
+def config_map(place: str, name: str, word: str) -> Manifest:
+    metadata = {"name": name, "namespace": place, "labels": {"follow": place}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"word": word}}
+
+
+def test_a_list_then_every_change_and_nothing_else(api: KubeApi, place: str):
+    seen: queue.Queue[Seen] = queue.Queue()
+
+    def see(change: str, body: Manifest) -> None:
+        seen.put((change, f"{body['kind']} {body['metadata']['name']}", body["data"].get("word")))
+
+    api.create(config_map(place, "there", "old"))
+    other = config_map(place, "strange", "none")
+    del other["metadata"]["labels"]
+    api.create(other)
+    threading.Thread(target=partial(follow, api, CONFIG_MAP, f"follow={place}", see), daemon=True).start()
+    assert seen.get(timeout=10) == ("LISTED", "ConfigMap there", "old")
+    api.create(config_map(place, "later", "new"))
+    assert seen.get(timeout=10) == ("ADDED", "ConfigMap later", "new")
+    api.patch(CONFIG_MAP, "there", place, {"data": {"word": "changed"}})
+    assert seen.get(timeout=10) == ("MODIFIED", "ConfigMap there", "changed")
+    api.delete(CONFIG_MAP, "later", place)
+    assert seen.get(timeout=10) == ("DELETED", "ConfigMap later", "new")
+    assert seen.empty()
+
+
+def test_a_place_that_the_server_has_forgotten_is_transient(api: KubeApi):
+    with pytest.raises(Transient, match="too old"):
+        next(api.watch(CONFIG_MAP, "1"))
+
+
+def test_what_happened_while_a_silent_stream_was_given_up_is_seen_once(
+    api: KubeApi, place: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client, "WATCH_TIMEOUT", (3.0, 0.5))
+    seen: queue.Queue[Seen] = queue.Queue()
+
+    see = lambda change, body: seen.put((change, body["metadata"]["name"], body["data"]["word"]))  # noqa: E731
+    threading.Thread(target=partial(follow, api, CONFIG_MAP, f"follow={place}", see), daemon=True).start()
+    for word in ("one", "two", "three"):
+        api.create(config_map(place, word, word))
+        time.sleep(0.8)
+    assert [seen.get(timeout=10)[1:] for _ in range(3)] == [(word, word) for word in ("one", "two", "three")]
+    assert seen.empty()
