@@ -19,7 +19,7 @@ _ENTRY = """\
 #!/usr/bin/python3.11 -I
 import sys
 
-from matrixhub.main import main
+from matrixhub.cli import main
 
 sys.exit(main())
 """

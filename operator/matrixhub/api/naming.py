@@ -18,6 +18,8 @@ TENANT_LABEL = f"{GROUP}/tenant"
 CLUSTER_LABEL = f"{GROUP}/realtimecluster"
 """Its value is the name of the RealtimeCluster, whose namespace is the object's."""
 OWNER_ANNOTATION = f"{GROUP}/owner"
+RELAY_DOMAIN = "relay"
+"""Topics of this domain are the relay's own."""
 MANAGED_BY = {"app.kubernetes.io/managed-by": "matrixhub"}
 MANAGED_BY_SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
 """What all our objects in Kubernetes are listed and watched by."""
@@ -115,7 +117,7 @@ def app_id(tenant: str) -> str:
 
 def dead_letters(tenant: str) -> str:
     """The topic of the tenant's records that the relay could not deliver."""
-    return topic(tenant, "relay", "dead-letter")
+    return topic(tenant, RELAY_DOMAIN, "dead-letter")
 
 
 def _digest(text: str, size: int) -> bytes:

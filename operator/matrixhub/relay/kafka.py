@@ -1,0 +1,256 @@
+"""Kafka as the relay sees it: records in, offsets and dead letters out. The only file that imports the driver."""
+
+import logging
+import ssl
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matrixhub.api import naming
+from matrixhub.errors import Unreachable
+from matrixhub.relay.events import Record, tenant_of
+from matrixhub.relay.flow import Orders
+from matrixhub.relay.lane import Bury, Partition
+from matrixhub.relay.settings import Kafka, Logins
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
+    import kafka.errors  # type: ignore[import-untyped]  # the driver has no annotations
+    from kafka import KafkaConsumer, KafkaProducer
+    from kafka.consumer.subscription_state import ConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
+    from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]
+    from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
+    from kafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]  # likewise
+
+LOG = logging.getLogger(__name__)
+
+TURN_MILLISECONDS = 100
+"""How long one turn waits for records: what was decided meanwhile is done after it."""
+COMMIT_MILLISECONDS = 2000
+START_MILLISECONDS = 5000
+LEAVE_MILLISECONDS = 3000
+DEAD_LETTER_SECONDS = 5.0
+
+CONSUMER = {
+    "enable_auto_commit": False,
+    "auto_offset_reset": "earliest",
+    "isolation_level": "read_committed",
+    "partition_assignment_strategy": [RoundRobinPartitionAssignor],
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 500,
+    "max_poll_interval_ms": 60_000,
+    "metadata_max_age_ms": 3_000,
+    "fetch_max_wait_ms": TURN_MILLISECONDS,
+    "fetch_max_bytes": 1024**2,
+    "max_partition_fetch_bytes": 256 * 1024,
+    "max_poll_records": 10_000_000,
+    "allow_auto_create_topics": False,
+    "exclude_internal_topics": True,
+    "metrics_enabled": False,
+}
+"""A killed relay's partitions are another's after `session_timeout_ms`; a new topic is found within
+`metadata_max_age_ms`; a rebalance takes as long as the slowest member needs to hear of it, `heartbeat_interval_ms`.
+Range, the driver's default, would give the one partition of each small topic to the same member. A poll takes all that
+was fetched, however many records, and bytes are the bound (a larger record still comes, alone): of a batch of which a
+poll took a part, kafka-python 3.0.12 never gives out the rest once its partition was paused and resumed
+(`Fetcher.fetched_records` looks for parked batches only before the first)."""
+
+PRODUCER = {
+    "acks": "all",
+    "enable_idempotence": False,
+    "max_block_ms": DEAD_LETTER_SECONDS * 1000,
+    "allow_auto_create_topics": False,
+    "metrics_enabled": False,
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn brought: records by partition, in order, and whether the offsets were committed."""
+
+    records: Mapping[Partition, Sequence[Record]] = field(default_factory=dict)
+    committed: bool = False
+
+
+class Membership:
+    """What is told of partitions that come and go, in a thread of the driver's; `revoked` says what to commit."""
+
+    def __init__(
+        self,
+        assigned: Callable[[frozenset[Partition]], None],
+        revoked: Callable[[frozenset[Partition]], Mapping[Partition, int]],
+    ) -> None:
+        self.assigned = assigned
+        self.revoked = revoked
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the driver has no annotations
+    """A member of the relay's group. It connects at its first turn, and anew after an error that it cannot mend.
+
+    `turn` and `close` are called from one thread.
+    """
+
+    def __init__(self, place: Kafka, logins: Logins, topics: str, membership: Membership) -> None:
+        self._settings = {**connection(place, logins), **CONSUMER, "group_id": place.group}
+        self._topics = topics
+        self._membership = membership
+        self._client: Any = None
+        self.joined = False
+        # Its debug lines hold the password, its warnings repeat what becomes our errors.
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+    def turn(self, orders: Orders, offsets: Mapping[Partition, int]) -> Turn:
+        """Orders are carried out and offsets committed; then what has come, or comes soon, is brought.
+
+        Raises Unreachable when Kafka does not answer, or no more to this member: the next turn begins anew.
+        """
+        try:
+            if self._client is None:
+                self._client = opened(KafkaConsumer, self._settings)
+                self._client.subscribe(pattern=self._topics, listener=self)
+            self._obey(orders)
+            committed = self._commit(offsets)
+            fetched = self._client.poll(timeout_ms=TURN_MILLISECONDS)
+        except (kafka.errors.KafkaError, OSError) as error:
+            self.close()
+            raise Unreachable(f"kafka does not answer: {type(error).__name__}: {error}") from error
+        return Turn({_pair(at): [_record(found) for found in batch] for at, batch in fetched.items()}, committed)
+
+    def _obey(self, orders: Orders) -> None:
+        mine = {_pair(at): at for at in self._client.assignment() or ()}
+        if pause := [mine[partition] for partition in orders.pause if partition in mine]:
+            self._client.pause(*pause)
+        for partition, offset in orders.rewind.items():
+            if partition in mine:
+                self._client.seek(mine[partition], offset)
+        if resume := [mine[partition] for partition in orders.resume if partition in mine]:
+            self._client.resume(*resume)
+
+    def _commit(self, offsets: Mapping[Partition, int]) -> bool:
+        """Whether Kafka has them; if not they are committed at another turn, or their records come again."""
+        if not offsets:
+            return False
+        try:
+            self._client.commit(_committable(offsets), timeout_ms=COMMIT_MILLISECONDS)
+        except kafka.errors.KafkaError as error:
+            LOG.info("Offsets were not committed: %s", type(error).__name__)
+            return False
+        return True
+
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+        """What can still be settled is, and is committed before the group goes on."""
+        self.joined = False
+        offsets = self._membership.revoked(frozenset(_pair(at) for at in revoked))
+        if offsets and self._client is not None:
+            self._client.commit_async(_committable(offsets))
+
+    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """The partitions are this member's, from their committed offsets on."""
+        self.joined = True
+        self._membership.assigned(frozenset(_pair(at) for at in assigned))
+
+    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
+        """The partitions are somebody else's by now: nothing may be committed."""
+        self.joined = False
+        self._membership.revoked(frozenset(_pair(at) for at in lost))
+
+    def commit(self, offsets: Mapping[Partition, int]) -> bool:
+        """Whether Kafka has the offsets."""
+        return self._client is not None and self._commit(offsets)
+
+    def close(self) -> None:
+        """This member has left the group, if Kafka still answers."""
+        client, self._client, self.joined = self._client, None, False
+        if client is not None:
+            try:
+                client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)
+            except (kafka.errors.KafkaError, OSError, RuntimeError) as error:
+                LOG.info("Left Kafka without a word: %s", error)
+
+
+class Graveyard:
+    """Writes dead letters. Its producer is made for the first of them; safe to share between threads."""
+
+    def __init__(self, place: Kafka, logins: Logins) -> None:
+        self._settings = {**connection(place, logins), **PRODUCER}
+        self._producer: Any = None
+        self._alone = threading.Lock()
+
+    def open(self) -> None:
+        """The producer exists."""
+        with self._alone:
+            if self._producer is None:
+                self._producer = opened(KafkaProducer, self._settings)
+
+    def bury(self, step: Bury) -> None:
+        """The record is in its tenant's dead-letter topic, as it was, with the reason and where it came from.
+
+        Raises Unreachable when Kafka does not take it.
+        """
+        [record] = step.records
+        headers = {
+            "matrixhub-reason": step.poison.reason,
+            "matrixhub-message": step.poison.message,
+            "matrixhub-topic": record.topic,
+            "matrixhub-partition": str(record.partition),
+            "matrixhub-offset": str(record.offset),
+        }
+        topic = naming.dead_letters(tenant_of(record.topic))
+        try:
+            self.open()
+            self._producer.send(
+                topic, record.value, record.key, [(name, text.encode()) for name, text in headers.items()]
+            ).get(timeout=DEAD_LETTER_SECONDS)
+        except (kafka.errors.KafkaError, OSError) as error:
+            raise Unreachable(f"topic {topic} takes no record: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """The producer is closed."""
+        if self._producer is not None:
+            self._producer.close(timeout=1)
+
+
+def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    """A client of the driver's. One that cannot reach Kafka would leave its thread behind: it is ended here."""
+    networks: list[Any] = []
+
+    def network(**options: Any) -> Any:
+        networks.append(KafkaNetClient(**options))
+        return networks[-1]
+
+    try:
+        return kind(**settings, bootstrap_timeout_ms=START_MILLISECONDS, kafka_client=network)
+    except BaseException:
+        for made in networks:
+            made.close()
+        raise
+
+
+def connection(place: Kafka, logins: Logins) -> dict[str, Any]:
+    """What every client of the driver is told."""
+    tls = ssl.create_default_context(cafile=place.ca_file or None) if place.security_protocol == "SASL_SSL" else None
+    return {
+        "bootstrap_servers": list(place.bootstrap_servers),
+        "client_id": "matrixhub-relay",
+        "security_protocol": place.security_protocol,
+        "ssl_context": tls,
+        "sasl_mechanism": place.sasl_mechanism,
+        "sasl_plain_username": logins.kafka_username,
+        "sasl_plain_password": logins.kafka_password,
+        "request_timeout_ms": 15_000,
+        "reconnect_backoff_max_ms": 500,
+    }
+
+
+def _pair(at: Any) -> Partition:
+    return at.topic, at.partition
+
+
+def _record(found: Any) -> Record:
+    return Record(found.topic, found.partition, found.offset, found.key, found.value, found.timestamp / 1000)
+
+
+def _committable(offsets: Mapping[Partition, int]) -> dict[Any, Any]:
+    return {TopicPartition(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in offsets.items()}

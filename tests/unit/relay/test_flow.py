@@ -1,0 +1,346 @@
+"""The flow of records through relays: nothing is lost, nothing overtakes, one tenant's trouble is its own."""
+
+from collections import defaultdict
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from matrixhub.api.dataplane import Route
+from matrixhub.relay.answers import Answer, Verdict
+from matrixhub.relay.events import Record, Router
+from matrixhub.relay.flow import Bounds, Flow
+from matrixhub.relay.lane import Bury, Partition, Publish, Step
+
+ROUTER = Router([Route(topics="*.institution.*", channel="{domain}.{event}")], data_bytes=100)
+GREEN, HILL = "green.institution.updates", "hill.institution.updates"
+DONE, AWAY = Answer(Verdict.DONE), Answer(Verdict.AWAY)
+LIMITED, CLOSED, REFUSED = Answer(Verdict.LIMITED), Answer(Verdict.CLOSED), Answer(Verdict.REFUSED, "no")
+BOUNDS = Bounds(batch=3, in_flight=4, tenant_in_flight=2, lane_records=6, size=400)
+POISON, BAD = b"\xff", b"bad"
+"""What the relay itself sees to be no event, and what only the gateway does."""
+
+
+def record(offset: int, value: bytes = b"{}", topic: str = GREEN, partition: int = 0) -> Record:
+    return Record(topic, partition, offset, None, value, 0.0)
+
+
+def flow(*partitions: Partition, bounds: Bounds = BOUNDS) -> Flow:
+    made = Flow(ROUTER, bounds)
+    made.assign(partitions)
+    made.orders(0.0)
+    return made
+
+
+def offsets(step: Step) -> list[int]:
+    return [found.offset for found in step.records]
+
+
+def test_a_batch_at_a_time_in_order_and_offsets_only_after_acceptance():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(offset) for offset in range(5)])
+    [first] = relay.due(0.0)
+    assert offsets(first) == [0, 1, 2]
+    assert relay.due(0.0) == []
+    assert relay.offsets() == {}
+    relay.settle(first, DONE, 0.0)
+    assert relay.offsets() == {lane: 3}
+    relay.committed({lane: 3})
+    assert relay.offsets() == {}
+    [second] = relay.due(0.0)
+    assert offsets(second) == [3, 4]
+
+
+def test_poison_goes_to_its_grave_between_the_batches_and_the_offset_moves_on():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(0), record(1, POISON), record(2)])
+    seen = []
+    while steps := relay.due(0.0):
+        seen.append((type(steps[0]), offsets(steps[0])))
+        relay.settle(steps[0], DONE, 0.0)
+    assert seen == [(Publish, [0]), (Bury, [1]), (Publish, [2])]
+    assert relay.offsets() == {lane: 3}
+
+
+def test_what_the_gateway_refuses_is_found_one_by_one():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(0), record(1, BAD), record(2)])
+    seen = []
+    while steps := relay.due(0.0):
+        [step] = steps
+        refused = isinstance(step, Publish) and any(found.value == BAD for found in step.records)
+        seen.append((type(step), offsets(step)))
+        relay.settle(step, REFUSED if refused else DONE, 0.0)
+        if isinstance(step, Bury):
+            assert (step.poison.reason, step.poison.message) == ("Refused", "no")
+    assert seen == [(Publish, [0, 1, 2]), (Publish, [0]), (Publish, [1]), (Bury, [1]), (Publish, [2])]
+
+
+def test_a_tenant_over_its_limits_waits_longer_each_time_and_alone():
+    green, hill = (GREEN, 0), (HILL, 0)
+    relay = flow(green, hill)
+    now, waits = 0.0, []
+    for _ in range(3):
+        relay.offer(green, [record(0)])
+        [step] = relay.due(now)
+        relay.settle(step, LIMITED, now)
+        orders = relay.orders(now)
+        assert (orders.pause, orders.rewind) == ({green}, {green: 0})
+        relay.offer(hill, [record(int(now * 100), topic=HILL)])
+        [other] = relay.due(now)
+        assert other.tenant == "hill"
+        relay.settle(other, DONE, now)
+        began = now
+        while green not in relay.orders(now).resume:
+            now += 0.05
+        waits.append(now - began)
+    assert [round(wait, 1) for wait in waits] == [0.2, 0.5, 1.0]
+
+
+def test_as_long_as_the_gateway_asks_for():
+    relay = flow((GREEN, 0))
+    relay.offer((GREEN, 0), [record(0)])
+    [step] = relay.due(0.0)
+    relay.settle(step, Answer(Verdict.LIMITED, retry_after=7.0), 0.0)
+    relay.orders(0.0)
+    assert not relay.orders(6.9).resume
+    assert relay.orders(7.0).resume == {(GREEN, 0)}
+
+
+def test_a_closed_tenant_waits_until_it_is_woken():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(0)])
+    [step] = relay.due(0.0)
+    relay.settle(step, CLOSED, 0.0)
+    relay.orders(0.0)
+    assert relay.closed == {"green"}
+    assert not relay.orders(1e9).resume
+    relay.wake(["green"])
+    assert relay.orders(1e9).resume == {lane}
+    relay.assign([lane])
+    assert not relay.closed
+
+
+def test_while_no_gateway_answers_one_step_at_a_time_tries():
+    lanes = [(GREEN, 0), (HILL, 0), ("oak.institution.updates", 0)]
+    relay = flow(*lanes)
+    for lane in lanes:
+        relay.offer(lane, [record(0, topic=lane[0])])
+    for step in relay.due(0.0):
+        relay.settle(step, AWAY, 0.0)
+    assert relay.due(0.05) == []
+    [probe] = relay.due(0.1)
+    assert relay.due(0.1) == []
+    relay.settle(probe, AWAY, 0.1)
+    assert relay.due(0.25) == []
+    [probe] = relay.due(0.31)
+    relay.settle(probe, DONE, 0.31)
+    assert len(relay.due(0.31)) == 2
+    assert relay.waiting == 0
+
+
+def test_a_tenant_takes_no_more_than_its_part_of_the_steps_under_way():
+    many = [(GREEN, number) for number in range(9)]
+    relay = flow(*many, (HILL, 0))
+    for lane in many:
+        relay.offer(lane, [record(0, partition=lane[1])])
+    relay.offer((HILL, 0), [record(0, topic=HILL)])
+    tenants = [step.tenant for step in relay.due(0.0)]
+    assert sorted(tenants) == ["green", "green", "hill"]
+
+
+def test_a_partition_that_is_full_is_not_fetched_until_half_is_gone():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(offset) for offset in range(6)])
+    assert relay.orders(0.0).pause == {lane}
+    relay.settle(relay.due(0.0)[0], DONE, 0.0)
+    assert relay.orders(0.0).resume == frozenset()
+    relay.settle(relay.due(0.0)[0], DONE, 0.0)
+    assert relay.orders(0.0).resume == {lane}
+
+
+def test_nothing_is_fetched_while_the_records_fill_their_memory():
+    green, hill = (GREEN, 0), (HILL, 0)
+    relay = flow(green, hill)
+    relay.offer(green, [record(offset, b"x" * 100) for offset in range(4)])
+    assert relay.orders(0.0).pause == {green, hill}
+    relay.settle(relay.due(0.0)[0], DONE, 0.0)
+    assert relay.orders(0.0).resume == {green, hill}
+    assert relay.size == 100
+
+
+class World(RuleBasedStateMachine):
+    """Two relays of one group on one Kafka and one gateway: everything that the real ones may do, in any order."""
+
+    lanes = ((GREEN, 0), (GREEN, 1), (HILL, 0))
+
+    @initialize()
+    def begin(self):
+        self.now = 0.0
+        self.logs = {lane: [record(offset, b"{}", *lane) for offset in range(9)] for lane in self.lanes}
+        self.committed = dict.fromkeys(self.lanes, 0)
+        self.published = {lane: [] for lane in self.lanes}
+        self.buried = {lane: set() for lane in self.lanes}
+        self.relays = [Flow(ROUTER, BOUNDS), Flow(ROUTER, BOUNDS)]
+        self.positions = [{}, {}]
+        self.paused = [set(), set()]
+        self.fetched = [None, None]
+        self.under_way = []
+        self.rebalance([0, 0, 1], finish=True)
+
+    @rule(lane=st.sampled_from(lanes), value=st.sampled_from([b"{}", b"{}", b"{}", POISON, BAD]), gap=st.integers(1, 3))
+    def produce(self, lane, value, gap):
+        log = self.logs[lane]
+        offset = log[-1].offset + gap if log else gap
+        log.append(record(offset, value, *lane))
+
+    @rule(which=st.integers(0, 1))
+    def turn(self, which):
+        """What most often happens, in one."""
+        self.take(which)
+        self.fetch(which)
+        self.take(which)
+        self.start(which)
+
+    @rule(which=st.integers(0, 1))
+    def fetch(self, which):
+        """The consumer does as it was told, and asks the broker; meanwhile everything else may happen."""
+        if self.fetched[which] is not None:
+            return
+        orders, positions = self.relays[which].orders(self.now), self.positions[which]
+        self.paused[which] = (self.paused[which] | orders.pause) - orders.resume
+        positions.update({lane: offset for lane, offset in orders.rewind.items() if lane in positions})
+        self.fetched[which] = {}
+        for lane in positions.keys() - self.paused[which]:
+            if found := [entry for entry in self.logs[lane] if entry.offset >= positions[lane]][:4]:
+                self.fetched[which][lane] = found
+                positions[lane] = found[-1].offset + 1
+
+    @rule(which=st.integers(0, 1))
+    def take(self, which):
+        for lane, records in (self.fetched[which] or {}).items():
+            self.relays[which].offer(lane, records)
+        self.fetched[which] = None
+
+    @rule(which=st.integers(0, 1))
+    def start(self, which):
+        self.under_way += [(self.relays[which], step) for step in self.relays[which].due(self.now)]
+
+    @precondition(lambda self: self.under_way)
+    @rule(data=st.data(), answer=st.sampled_from([DONE, DONE, DONE, AWAY, LIMITED, CLOSED, Answer(Verdict.TROUBLE)]))
+    def answer(self, data, answer):
+        relay, step = self.under_way.pop(data.draw(st.integers(0, len(self.under_way) - 1)))
+        if isinstance(step, Bury):
+            answer = Answer(Verdict.TROUBLE) if answer.verdict is not Verdict.DONE else answer
+            if answer is DONE:
+                self.buried[step.partition].add(step.records[0].offset)
+        elif answer.verdict is Verdict.DONE:
+            good = [found.offset for found in step.records]
+            bad = [index for index, found in enumerate(step.records) if found.value == BAD]
+            if bad:
+                answer, good = REFUSED, good[: bad[0]]
+            self.published[step.partition] += good
+        relay.settle(step, answer, self.now)
+
+    @rule(which=st.integers(0, 1))
+    def commit(self, which):
+        found = self.relays[which].offsets()
+        self.committed.update(found)
+        self.relays[which].committed(found)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 20.0]))
+    def wait(self, seconds):
+        self.now += seconds
+
+    @rule(which=st.integers(0, 1))
+    def open_again(self, which):
+        self.relays[which].wake(self.relays[which].closed)
+
+    @rule(owners=st.lists(st.integers(0, 1), min_size=3, max_size=3), finish=st.booleans())
+    def rebalance(self, owners, finish):
+        """Everything is revoked, what was settled is committed or lost, and dealt out anew from what is committed."""
+        for which, relay in enumerate(self.relays):
+            relay.close(relay.partitions)
+            if finish:
+                self.commit(which)
+            relay.revoke(relay.partitions)
+            self.fetched[which] = None
+            self.paused[which] = set()
+            mine = [lane for lane, owner in zip(self.lanes, owners, strict=True) if owner == which]
+            self.positions[which] = {lane: self.committed[lane] for lane in mine}
+            relay.assign(mine)
+
+    @invariant()
+    def what_is_committed_was_published_or_buried(self):
+        for lane, log in self.logs.items():
+            for entry in log:
+                if entry.offset < self.committed[lane]:
+                    assert entry.offset in self.buried[lane] or entry.offset in self.published[lane]
+
+    @invariant()
+    def nothing_is_seen_for_the_first_time_after_a_later_record(self):
+        for lane in self.lanes:
+            first = list(dict.fromkeys(self.published[lane]))
+            assert first == sorted(first)
+
+    @invariant()
+    def bounds_are_kept(self):
+        for relay in self.relays:
+            mine = [step for owner, step in self.under_way if owner is relay]
+            assert relay.in_flight == len(mine) <= BOUNDS.in_flight
+            assert 0 <= relay.size <= 3 * (BOUNDS.lane_records + 4) * 3
+
+    def teardown(self):
+        """In calm weather everything arrives: what is no event in its grave, the rest at the gateway."""
+        if not hasattr(self, "logs"):
+            return
+        for _ in range(400):
+            for which in (0, 1):
+                self.open_again(which)
+                self.turn(which)
+            while self.under_way:
+                relay, step = self.under_way[0]
+                self.calm(relay, step)
+            for which in (0, 1):
+                self.commit(which)
+            self.now += 1.0
+            if all(not log or self.committed[lane] > log[-1].offset for lane, log in self.logs.items()):
+                break
+        for lane, log in self.logs.items():
+            assert {entry.offset for entry in log if entry.value == b"{}"} == set(self.published[lane])
+            assert {entry.offset for entry in log if entry.value != b"{}"} == self.buried[lane]
+        assert all(relay.size == 0 for relay in self.relays)
+
+    def calm(self, relay, step):
+        self.under_way.remove((relay, step))
+        offsets_ = [found.offset for found in step.records]
+        if isinstance(step, Bury):
+            self.buried[step.partition] |= set(offsets_)
+        elif any(found.value == BAD for found in step.records):
+            relay.settle(step, REFUSED, self.now)
+            return
+        else:
+            self.published[step.partition] += offsets_
+        relay.settle(step, DONE, self.now)
+
+
+World.TestCase.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+TestWorld = World.TestCase
+
+
+def test_each_tenants_steps_are_dealt_out_in_turn():
+    lanes = [(f"{tenant}.institution.updates", 0) for tenant in ("a", "b", "c", "d", "e", "f")]
+    relay = flow(*lanes, bounds=Bounds(batch=1, in_flight=2, tenant_in_flight=2))
+    for lane in lanes:
+        relay.offer(lane, [record(offset, topic=lane[0]) for offset in range(3)])
+    served: dict[str, int] = defaultdict(int)
+    for _ in range(6):
+        for step in relay.due(0.0):
+            served[step.tenant] += 1
+            relay.settle(step, DONE, 0.0)
+    assert set(served.values()) == {2}
