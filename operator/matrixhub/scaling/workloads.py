@@ -8,11 +8,12 @@ from matrixhub.api import naming
 from matrixhub.api.dataplane import Consumer, Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.kube.resources import DEPLOYMENT, STATEFUL_SET, Resource
-from matrixhub.scaling.consumers import ConsumerHistory, ConsumerPolicy
+from matrixhub.scaling.consumers import ConsumerPolicy
 from matrixhub.scaling.consumers import decide as decide_consumers
 from matrixhub.scaling.decision import PAUSED_ANNOTATION, Bounds, Decision, Pause, pause
 from matrixhub.scaling.gateways import GatewayHistory, GatewayPolicy
 from matrixhub.scaling.gateways import decide as decide_gateways
+from matrixhub.scaling.learning import ConsumerHistory
 from matrixhub.scaling.samples import Gateways as GatewaySamples
 from matrixhub.scaling.samples import Group
 

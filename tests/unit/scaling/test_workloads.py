@@ -6,7 +6,6 @@ import pytest
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.kube.resources import STATEFUL_SET
-from matrixhub.scaling.decision import Pause
 from matrixhub.scaling.sources.gateways import read
 from matrixhub.scaling.workloads import consumers, gateways, pattern
 
@@ -43,7 +42,7 @@ def test_gateways_are_scaled_where_there_are_any_within_their_bounds() -> None:
     assert found.target == "main-gateway"
     assert (found.policy.bounds.minimum, found.policy.bounds.maximum) == (3, 9)
     assert (found.policy.target, found.policy.limit, found.policy.stabilization) == (600, 1000, 90.0)
-    assert found.policy.pause is Pause.DOWN
+    assert (found.policy.pause.up, found.policy.pause.down) == (False, True)
 
 
 def test_the_relay_comes_first_and_then_the_consumers_as_named() -> None:
