@@ -1,0 +1,58 @@
+"""One event on the whole path: a school's service produces it to Kafka, its browser receives it from a gateway."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from websockets.sync.client import connect
+
+from demo.cluster import get
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
+    from kafka import KafkaProducer  # type: ignore[import-untyped]
+
+PATIENCE = 60.0
+"""Seconds until the event has to be there: a relay that just started joins its group first."""
+
+
+def secret(env: Mapping[str, str], tenant: str, name: str) -> dict[str, str]:
+    """What the tenant's applications find in one of their Secrets."""
+    data = get(env, "secret", name, "-n", f"tenant-{tenant}")["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def produced(env: Mapping[str, str], tenant: str, topic: str, value: Mapping[str, Any]) -> None:
+    """The record is in the tenant's topic, put there with the tenant's own login."""
+    login = secret(env, tenant, "kafka")
+    producer = KafkaProducer(
+        bootstrap_servers=login["bootstrapServers"].split(","),
+        security_protocol=login["securityProtocol"],
+        sasl_mechanism=login["saslMechanism"],
+        sasl_plain_username=login["username"],
+        sasl_plain_password=login["password"],
+    )
+    producer.send(f"{tenant}.{topic}", json.dumps(value).encode()).get(timeout=PATIENCE)
+    producer.close()
+
+
+def seen(env: Mapping[str, str], tenant: str, gateway: str, topic: str, channel: str) -> tuple[str, float]:
+    """The event as the subscriber read it, and the seconds it took from the producer; raises TimeoutError."""
+    key = secret(env, tenant, "gateway")["PUSHER_APP_KEY"]
+    with connect(f"ws://{gateway}/app/{key}?protocol=7&client=demo&version=1", open_timeout=PATIENCE) as socket:
+        socket.recv(PATIENCE)
+        socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}))
+        socket.recv(PATIENCE)
+        began = time.monotonic()
+        value = {"title": "School starts at nine tomorrow"}
+        threading.Thread(target=produced, args=(env, tenant, topic, value), daemon=True).start()
+        while True:
+            message = json.loads(socket.recv(PATIENCE))
+            if message.get("channel") == channel and not message["event"].startswith("pusher"):
+                return f"{message['channel']} {message['event']} {message['data']}", time.monotonic() - began
