@@ -7,7 +7,8 @@ import json
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from websockets.sync.client import connect
@@ -28,18 +29,25 @@ def secret(env: Mapping[str, str], tenant: str, name: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
-def produced(env: Mapping[str, str], tenant: str, topic: str, value: Mapping[str, Any]) -> None:
-    """The record is in the tenant's topic, put there with the tenant's own login."""
-    login = secret(env, tenant, "kafka")
+@contextmanager
+def login(env: Mapping[str, str], tenant: str) -> Iterator[Any]:
+    """A producer that is logged in as the tenant."""
+    held = secret(env, tenant, "kafka")
     producer = KafkaProducer(
-        bootstrap_servers=login["bootstrapServers"].split(","),
-        security_protocol=login["securityProtocol"],
-        sasl_mechanism=login["saslMechanism"],
-        sasl_plain_username=login["username"],
-        sasl_plain_password=login["password"],
+        bootstrap_servers=held["bootstrapServers"].split(","),
+        security_protocol=held["securityProtocol"],
+        sasl_mechanism=held["saslMechanism"],
+        sasl_plain_username=held["username"],
+        sasl_plain_password=held["password"],
     )
-    producer.send(f"{tenant}.{topic}", json.dumps(value).encode()).get(timeout=PATIENCE)
+    yield producer
     producer.close()
+
+
+def produced(env: Mapping[str, str], tenant: str, topic: str, value: Mapping[str, Any]) -> None:
+    """The record is in the tenant's topic."""
+    with login(env, tenant) as producer:
+        producer.send(f"{tenant}.{topic}", json.dumps(value).encode()).get(timeout=PATIENCE)
 
 
 def seen(env: Mapping[str, str], tenant: str, gateway: str, topic: str, channel: str) -> tuple[str, float]:
