@@ -1,4 +1,4 @@
-"""Gateways follow real sockets, relays follow a real backlog: on a real node, up within seconds, down with nobody hurt."""
+"""Gateways follow real sockets, relays a real backlog, on a real node: up within seconds, down with nobody hurt."""
 
 import json
 from collections.abc import Iterator
