@@ -1,4 +1,4 @@
-"""Images in a file: what Docker saves and containerd imports, written without either."""
+"""Images in a file: an OCI image layout as containerd imports it, written without a container engine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import platform
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from stand.cache import Recipe
 
 Fill = Callable[[Path], None]
 
+_TYPE = "application/vnd.oci.image"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -67,24 +68,59 @@ def _config(image: Image, layers: Iterable[Path]) -> bytes:
     ).encode()
 
 
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    tar.addfile(entry, io.BytesIO(content))
+class _Layout:
+    """An OCI image layout, written into a tar file: blobs by digest, and an index of what they are."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+        self._manifests: list[dict[str, object]] = []
+
+    def image(self, image: Image, layers: list[Path]) -> None:
+        """The image is in the layout, but for its layers."""
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": f"{_TYPE}.manifest.v1+json",
+            "config": self._blob(f"{_TYPE}.config.v1+json", _config(image, layers)),
+            "layers": [_descriptor(f"{_TYPE}.layer.v1.tar", file.stem, file.stat().st_size) for file in layers],
+        }
+        entry = self._blob(f"{_TYPE}.manifest.v1+json", json.dumps(manifest).encode())
+        self._manifests.append({**entry, "annotations": {"io.containerd.image.name": image.name}})
+
+    def layer(self, file: Path) -> None:
+        """The layer is in the layout."""
+        self._tar.add(file, f"blobs/sha256/{file.stem}")
+
+    def close(self) -> None:
+        """The layout is whole."""
+        self._add("oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
+        self._add("index.json", json.dumps({"schemaVersion": 2, "manifests": self._manifests}).encode())
+
+    def _blob(self, kind: str, content: bytes) -> dict[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        self._add(f"blobs/sha256/{digest}", content)
+        return _descriptor(kind, digest, len(content))
+
+    def _add(self, name: str, content: bytes) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.size = len(content)
+        self._tar.addfile(entry, io.BytesIO(content))
 
 
-def write(path: Path, images: Iterable[Image]) -> None:
-    """The file holds the images; a layer that several of them have is in it once."""
-    images = tuple(images)
-    manifest = []
+def _descriptor(kind: str, digest: str, size: int) -> dict[str, object]:
+    return {"mediaType": kind, "digest": f"sha256:{digest}", "size": size}
+
+
+def write(path: Path, images: Iterable[Image], present: Collection[str] = ()) -> None:
+    """The file holds the images, each layer once; those whose digest is `present` where it goes are left out."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, tarfile.open(path, "w") as tar:
-        files = {layer: _layer(layer, Path(folder)) for layer in {layer for image in images for layer in image.layers}}
-        for file in files.values():
-            tar.add(file, file.name)
+        layout = _Layout(tar)
+        files: dict[Recipe | Fill, Path] = {}
         for image in images:
-            layers = [files[layer] for layer in image.layers]
-            config = _config(image, layers)
-            name = f"{hashlib.sha256(config).hexdigest()}.json"
-            _add(tar, name, config)
-            manifest.append({"Config": name, "RepoTags": [image.name], "Layers": [layer.name for layer in layers]})
-        _add(tar, "manifest.json", json.dumps(manifest).encode())
+            for layer in image.layers:
+                if layer not in files:
+                    files[layer] = _layer(layer, Path(folder))
+            layout.image(image, [files[layer] for layer in image.layers])
+        for file in files.values():
+            if f"sha256:{file.stem}" not in present:
+                layout.layer(file)
+        layout.close()

@@ -126,8 +126,8 @@ def images() -> None:
     build_into_cache(LAYERS)
     _become_root()
     stand = _current()
-    load_images(stand)
     with alone(stand):
+        load_images(stand)
         environment.write(stand)
         environment.hand_over(stand)
     for image in IMAGES:

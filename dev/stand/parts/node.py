@@ -68,12 +68,12 @@ def _containerd(stand: Stand) -> list[str]:
 
 
 def load_images(stand: Stand) -> None:
-    """The node has every image of the stand; those that it had already were not made again."""
-    present = output(ctr(stand, "images", "list", "--quiet")).split()
-    missing = [image for image in IMAGES if image.name not in present]
+    """The node has every image of the stand; what it had already, images or layers, is not brought again."""
+    names = output(ctr(stand, "images", "list", "--quiet")).split()
+    missing = [image for image in IMAGES if image.name not in names]
     if missing:
         file = stand.folder("containerd") / "images.tar"
-        archive.write(file, missing)
+        archive.write(file, missing, present=output(ctr(stand, "content", "list", "--quiet")).split())
         output(ctr(stand, "images", "import", file))
         file.unlink()
 
