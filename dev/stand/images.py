@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tomllib
 from pathlib import Path
 
 from stand.archive import Image
-from stand.layers import BASE, DEPENDENCIES, PYTHON, PYTHON_PACKAGES
+from stand.layers import BASE, DEPENDENCIES, PYTHON, PYTHON_PACKAGES, compiled
 from stand.recipes import BUSYBOX as BUSYBOX_RECIPE
-from stand.recipes import SOCKUDO
+from stand.recipes import SOCKUDO, program
 from stand.run import output
 from stand.state import CHECKOUT
 
 _NOBODY = "65532:65532"
 _PACKAGE = CHECKOUT / "operator" / "matrixhub"
-_ENTRY = """\
-#!/usr/bin/python3.11 -I
-import sys
-
-from matrixhub.cli import main
-
-sys.exit(main())
-"""
 
 
 def _busybox(tree: Path) -> None:
@@ -30,10 +23,10 @@ def _busybox(tree: Path) -> None:
     for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("proc", 0o755), ("sys", 0o755)):
         (tree / name).mkdir()
         (tree / name).chmod(mode)
-    program = tree / "bin" / "busybox"
-    shutil.copyfile(next(BUSYBOX_RECIPE.folder.glob("**/bin/busybox")), program)
-    program.chmod(0o755)
-    for tool in output([program, "--list"]).split():
+    busybox = tree / "bin" / "busybox"
+    shutil.copyfile(next(BUSYBOX_RECIPE.folder.glob("**/bin/busybox")), busybox)
+    busybox.chmod(0o755)
+    for tool in output([busybox, "--list"]).split():
         if tool != "busybox":
             (tree / "bin" / tool).symlink_to("busybox")
     (tree / "etc" / "passwd").write_text("root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
@@ -43,7 +36,7 @@ def _busybox(tree: Path) -> None:
 def _sockudo(tree: Path) -> None:
     """The gateway's one program."""
     (tree / "usr/local/bin").mkdir(parents=True)
-    shutil.copy(SOCKUDO.folder / "bin" / "sockudo", tree / "usr/local/bin/sockudo")
+    shutil.copy(program("sockudo"), tree / "usr/local/bin/sockudo")
 
 
 def _matrixhub(tree: Path) -> None:
@@ -51,13 +44,22 @@ def _matrixhub(tree: Path) -> None:
     shutil.copytree(_PACKAGE, tree / PYTHON_PACKAGES / "matrixhub", ignore=shutil.ignore_patterns("__pycache__"))
     command = tree / "usr/local/bin/matrixhub"
     command.parent.mkdir()
-    command.write_text(_ENTRY)
+    command.write_text(_entry())
     command.chmod(0o755)
+    compiled(tree)
+
+
+def _entry() -> str:
+    """The command `matrixhub` as an installer would write it."""
+    scripts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = scripts["matrixhub"].partition(":")
+    return f"#!/usr/bin/python3.11 -I\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
 
 
 def _code() -> str:
     """What tells the operator's code from any other state of it."""
-    digest = hashlib.sha256(DEPENDENCIES.version.encode() + PYTHON.version.encode() + BASE.version.encode())
+    below = (BASE.version, PYTHON.version, DEPENDENCIES.version, _entry())
+    digest = hashlib.sha256("\0".join(below).encode())
     for path in sorted(_PACKAGE.rglob("*")):
         if path.is_file() and path.parent.name != "__pycache__":
             digest.update(f"{path.relative_to(_PACKAGE)}\0".encode() + path.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 from stand.archive import pack
 from stand.cache import Recipe, build
 from stand.recipes import UV
-from stand.run import logged
+from stand.run import logged, output
 from stand.state import CHECKOUT
 
 # Where Debian's Python looks for packages that Debian did not install.
@@ -52,12 +52,10 @@ def _extract(packages: Iterable[str], tree: Path, log: Path) -> None:
         package.unlink()
 
 
-def _compile(tree: Path, log: Path) -> None:
+def compiled(tree: Path) -> None:
     """Every Python module of the tree is compiled: in a pod, which cannot write, it would be at each start."""
     paths = ["-s", tree, "-p", "/", tree / "usr"]
-    logged(
-        ["python3.11", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", *paths], log, tree
-    )
+    output(["python3.11", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", *paths])
 
 
 def _base(tree: Path, log: Path) -> None:
@@ -74,7 +72,7 @@ def _base(tree: Path, log: Path) -> None:
 def _python(tree: Path, log: Path) -> None:
     """The tree holds Python, for a layer over the base."""
     _extract(_PYTHON, tree, log)
-    _compile(tree, log)
+    compiled(tree)
 
 
 def _dependencies(tree: Path, log: Path) -> None:
@@ -85,7 +83,7 @@ def _dependencies(tree: Path, log: Path) -> None:
     locked = ["--require-hashes", "--constraint", _LOCK, "--requirement", _PROJECT]
     command = [UV.folder / "bin" / "uv", "pip", "install", *target, *locked]
     logged(command, log, tree, {"UV_SYSTEM_CERTS": "1"})
-    _compile(tree, log)
+    compiled(tree)
 
 
 def _digest(*texts: str) -> str:

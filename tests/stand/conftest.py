@@ -1,6 +1,7 @@
 """The stand that its own tests look at."""
 
 import json
+import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from tests.support import stand_variables
 
-NAMESPACE = "images"
+NAMESPACE = f"images-{secrets.token_hex(3)}"
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -82,4 +83,4 @@ def house() -> Iterator[House]:
     )
     yield house
     house.kubectl("delete", "clusterrolebinding", NAMESPACE)
-    house.kubectl("delete", "namespace", NAMESPACE)
+    house.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
