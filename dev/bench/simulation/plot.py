@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.simulation.runs import OURS, Runs
 
-WIDTH, HEIGHT, LEFT, TOP, GAP = 440, 150, 40, 70, 34
+WIDTH, HEIGHT, LEFT, TOP, GAP = 440, 130, 40, 76, 44
 POINTS = 160
 """Points of the load's outline."""
 COLOURS = ("#1f6feb", "#d9730d", "#8250df")
@@ -57,7 +57,7 @@ def _panel(x: int, y: int, runs: Runs, trace: str, names: Sequence[str]) -> list
     parts = [
         f'<polygon points="{x},{y + HEIGHT} {_outline(x, y, load, top)} {x + WIDTH},{y + HEIGHT}" fill="#e3e6ea"/>',
         f'<line x1="{x}" x2="{x + WIDTH}" y1="{y + HEIGHT}" y2="{y + HEIGHT}" stroke="#888"/>',
-        f'<text x="{x + 4}" y="{y + 12}" font-weight="bold">{trace}</text>',
+        f'<text x="{x}" y="{y - 6}" font-weight="bold">{trace}</text>',
         f'<text x="{x + WIDTH}" y="{y + HEIGHT + 14}" text-anchor="end">{minutes:.0f} min</text>',
     ]
     for tick in range(0, int(top) + 1, 4):
