@@ -69,6 +69,7 @@ class ConsumerWorld:
         self.history: deque[list[float]] = deque(maxlen=DRAIN)
         self.pods = [Pod(0, member=True) for _ in range(max(1, round(trace.records[0] / RATE / 0.8)))]
         self.paused_until = 0
+        self.behind = False
         self.busy: deque[float] = deque(maxlen=PERIOD_OF_METRICS)
 
     @property
@@ -136,14 +137,17 @@ class ConsumerWorld:
 
     def _consume(self, now: int) -> None:
         members = self.members
+        self.behind = True
         if now < self.paused_until or not members:
             self.busy.append(0.0)
             return
+        self.behind = False
         busy = 0.0
         for member in range(members):
             mine = range(member, PARTITIONS, members)
             waiting = sum(self.ends[p] - self.read[p] for p in mine)
             share = min(1.0, RATE / waiting) if waiting > 0 else 0.0
+            self.behind = self.behind or waiting > RATE
             for p in mine:
                 self.read[p] += (self.ends[p] - self.read[p]) * share
                 if (now + member) % COMMIT == 0:
@@ -165,6 +169,6 @@ class ConsumerWorld:
         self.paused_until = now + REBALANCE
 
     def _late(self) -> float:
-        if len(self.history) < DRAIN:
+        if not self.behind or len(self.history) < DRAIN:
             return 0.0
         return sum(max(0.0, end - read) for end, read in zip(self.history[0], self.read, strict=True))

@@ -20,7 +20,9 @@ STARTUP = 15.0
 CONNECTS = 100.0
 """Sockets a second that one gateway accepts, TLS and quota check included. An assumption."""
 BETWEEN_STEPS = 30.0
-"""Seconds between two steps down: preStop, closing, and the clients' first attempts to connect again."""
+"""Seconds between two steps down: preStop, closing, and the clients' first attempts to connect again.
+
+Fewer where the window is shorter: whoever asks for that is in a hurry."""
 SOON, USUALLY = 10.0, 300.0
 """Seconds over which connects are averaged to see a storm, and to know what is usual."""
 CALM, QUIET = 1.5, 0.1
@@ -215,7 +217,7 @@ def _unsettled(sight: _Sight, current: int, now: float) -> str:
     if ready != current:
         return f"of {_gateways(current)} {ready} are ready and answer"
     history, policy = sight.history, sight.policy
-    if history.stepped is not None and now - history.stepped < BETWEEN_STEPS:
+    if history.stepped is not None and now - history.stepped < min(BETWEEN_STEPS, policy.stabilization):
         return f"the last one went {now - history.stepped:.0f} s ago"
     calm = max(CALM * history.usual, QUIET * policy.connects * (current - 1))
     if history.connects > calm:

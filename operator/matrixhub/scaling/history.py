@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 
 UNSEEN = 60.0
-"""Seconds without a trustworthy look after which a watch begins anew."""
+"""Seconds without a trustworthy look after which a watch begins anew; fewer where the window is shorter..."""
+SEEN = 15.0
+"""...but never fewer than three rounds of a loop that looks every 5 s."""
 
 
 def smoothed(mean: float, rate: float, seconds: float, over: float) -> float:
@@ -34,7 +36,9 @@ class Window:
 
     def after(self, replicas: int, now: float, length: float) -> "Window":
         """The window of `length` seconds once `replicas` is what `now` needs."""
-        unbroken = self.since is not None and self.last is not None and now - self.last <= min(UNSEEN, length)
+        unbroken = (
+            self.since is not None and self.last is not None and now - self.last <= min(UNSEEN, max(length, SEEN))
+        )
         return Window(
             since=self.since if unbroken else now,
             last=now,

@@ -13,8 +13,8 @@ class Reading:
     """The sums over all partitions whose offsets make sense, since the look before.
 
     `steady` is whether the same number of members was at work at both looks; `workers` is how many of them had
-    something to do for all of the time. The last four count partitions that are left out of some sum: offsets that
-    went backwards or beyond the end, records but no commit, new ones, gone ones.
+    something to do for all of the time, and `worked` what these consumed. The last four count partitions that are
+    left out of some sum: offsets that went backwards or beyond the end, records but no commit, new ones, gone ones.
     """
 
     sample: GroupSample
@@ -25,6 +25,7 @@ class Reading:
     produced: int = 0
     consumed: int = 0
     workers: int = 0
+    worked: int = 0
     reset: int = 0
     uncommitted: int = 0
     new: int = 0
@@ -49,8 +50,8 @@ def read(sample: GroupSample, previous: GroupSample | None) -> Reading:
     """The reading of `sample`, with what happened since `previous`."""
     before = {} if previous is None else {(p.topic, p.partition): p for p in previous.partitions}
     waiting = produced = consumed = reset = uncommitted = new = 0
+    eaten: dict[str, int] = {}
     busy: set[str] = set()
-    busy_partitions = 0
     for now in sample.partitions:
         then = before.get((now.topic, now.partition))
         if _absurd(now, then):
@@ -64,13 +65,13 @@ def read(sample: GroupSample, previous: GroupSample | None) -> Reading:
         produced += now.end - then.end
         if now.committed is not None and then.committed is not None:
             consumed += now.committed - then.committed
+            worker = now.member or f"{now.topic}/{now.partition}"
+            eaten[worker] = eaten.get(worker, 0) + now.committed - then.committed
             if now.committed < then.end:
-                busy.add(now.member)
-                busy_partitions += 1
+                busy.add(worker)
     if previous is None:
         return Reading(sample, first=True, unread=waiting, reset=reset, uncommitted=uncommitted)
     steady = sample.stable and previous.stable and sample.members == previous.members
-    workers = len(busy) if "" not in busy else min(busy_partitions, sample.members)
     return Reading(
         sample=sample,
         seconds=max(0.0, sample.taken - previous.taken),
@@ -78,7 +79,8 @@ def read(sample: GroupSample, previous: GroupSample | None) -> Reading:
         unread=waiting,
         produced=produced,
         consumed=consumed,
-        workers=workers if steady else 0,
+        workers=min(len(busy), sample.members) if steady else 0,
+        worked=sum(eaten[worker] for worker in busy) if steady else 0,
         reset=reset,
         uncommitted=uncommitted,
         new=new,

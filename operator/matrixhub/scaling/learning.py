@@ -41,7 +41,7 @@ class Stretch:
         return Stretch(
             self.seconds + reading.seconds,
             self.replica_seconds + reading.seconds * reading.workers,
-            self.consumed + reading.consumed,
+            self.consumed + reading.worked,
         )
 
     @property

@@ -58,6 +58,12 @@ def test_fewer_must_have_been_enough_for_the_whole_window_and_go_one_at_a_time()
     assert all(after - before >= BETWEEN_STEPS for before, after in pairwise(steps))
 
 
+def test_a_short_window_is_not_held_up_by_longer_pauses() -> None:
+    life = GatewayLife(5, replace(GATEWAYS, stabilization=10))
+    list(life.watch(50, even(100)))
+    assert life.current == 2
+
+
 def test_a_moment_that_needs_more_begins_the_window_anew() -> None:
     life = GatewayLife(4)
     list(life.watch(290, even(2000)))

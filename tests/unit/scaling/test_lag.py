@@ -61,10 +61,11 @@ def test_only_records_without_a_commit_are_odd() -> None:
     assert read(group(part(0, 9, None)), None).uncommitted == 1
 
 
-def test_workers_are_the_members_that_never_ran_out() -> None:
+def test_workers_are_the_members_that_never_ran_out_and_only_what_they_consumed_is_their_work() -> None:
     before = group(*(part(p, 10_000, 0, member=f"m{p % 3}") for p in range(6)), members=3)
     now = group(*(part(p, 10_000, 500 if p % 3 else 10_000, member=f"m{p % 3}") for p in range(6)), now=5, members=3)
-    assert read(now, before).workers == 2
+    reading = read(now, before)
+    assert (reading.workers, reading.worked, reading.consumed) == (2, 2000, 22_000)
 
 
 def test_workers_are_no_more_than_members_when_nobody_says_who_reads_what() -> None:
