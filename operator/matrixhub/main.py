@@ -7,6 +7,8 @@ import prometheus_client
 
 from matrixhub import log
 from matrixhub.api import naming
+from matrixhub.backends.gateway import client as gateway
+from matrixhub.backends.gateway import desired as gateway_desired
 from matrixhub.backends.kafka import client as kafka
 from matrixhub.backends.kafka import desired as kafka_desired
 from matrixhub.backends.namespace import client as namespace
@@ -27,7 +29,7 @@ from matrixhub.owned import Echoes, Guard
 from matrixhub.watch import watch
 
 
-def kinds(api: KubeApi) -> tuple[Kind, ...]:  # noqa: ARG001 - the gateways' client will need it
+def kinds(api: KubeApi) -> tuple[Kind, ...]:
     """The backends beside the namespace, in the order in which a person reads of them."""
     return (
         Kind(
@@ -66,6 +68,16 @@ def kinds(api: KubeApi) -> tuple[Kind, ...]:  # noqa: ARG001 - the gateways' cli
             issues=lambda cluster: (
                 cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws"
             ),
+        ),
+        Kind(
+            name="gateway",
+            secret_name="gateway",
+            section=lambda cluster: cluster.spec.gateway,
+            client=lambda cluster, _, account: gateway.Client(cluster, account, api),
+            binding=gateway_desired.binding,
+            credential=lambda _: Vault.generate_app(),
+            account="gateway",
+            runs=True,
         ),
     )
 

@@ -59,6 +59,14 @@ def parse_duration(text: str | timedelta) -> timedelta:
     return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]+)(ms|s|m|h)", text)))
 
 
+def address(text: str, default_port: int) -> tuple[str, int]:
+    """Host and port of `host`, `host:port` or `[v6]:port`."""
+    host, colon, port = text.rpartition(":")
+    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
+        return host.strip("[]"), int(port)
+    return text.strip("[]"), default_port
+
+
 @dataclass(frozen=True)
 class Rule:
     """Marks a field, or (through `rules`) a model, with a CEL rule of its CRD.

@@ -10,6 +10,7 @@ from matrixhub.backends.contract import Owner, ServiceAccount
 from matrixhub.engine.vault import PASSWORD, Vault
 from matrixhub.errors import Conflict, Rejected
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.manifests import owner_reference
 from matrixhub.kube.resources import SECRET, Manifest
 
 GATEWAY, RELAY = "gateway", "relay"
@@ -73,18 +74,6 @@ class Accounts:
             self._api.create(manifest)
         except Conflict as error:
             raise Rejected("Conflict", f"Secret {cluster.metadata.namespace}/{name} was made by another") from error
-
-
-def owner_reference(cluster: RealtimeCluster) -> Manifest:
-    """With it, the object goes when the RealtimeCluster has gone."""
-    return {
-        "apiVersion": naming.API_VERSION,
-        "kind": "RealtimeCluster",
-        "name": cluster.metadata.name,
-        "uid": cluster.metadata.uid,
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
 
 
 def _items(secret: Manifest | None) -> list[tuple[str, str]]:

@@ -26,7 +26,8 @@ def _keep(api: KubeApi, manifest: Manifest) -> str:
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"
     before = api.get(BY_KIND[kind], metadata["name"], metadata["namespace"])
     if before is None:
-        api.create(manifest)
+        # Not by POST: what was once created that way stays when it is no longer described, such as a Service's port.
+        api.apply(manifest)
         return f"created {name}"
     labels = before["metadata"].get("labels") or {}
     if labels.get(naming.CLUSTER_LABEL) != metadata["labels"][naming.CLUSTER_LABEL]:
@@ -44,18 +45,22 @@ def remove(api: KubeApi, manifests: Iterable[Manifest]) -> None:
             api.delete(resource, metadata["name"], metadata["namespace"], there["metadata"]["uid"])
 
 
-def trouble(api: KubeApi, deployment: Manifest) -> str:
-    """What keeps the Deployment's pods from being ready, in words; empty when enough are.
+def trouble(api: KubeApi, deployment: Manifest, least: int = 1) -> str:
+    """What keeps the Deployment's pods from being ready, or a change of it from reaching them; empty when nothing does.
 
-    `deployment` is the object as read. The pods are only asked about when fewer are ready than wanted.
+    `deployment` is the object as read. Pods that merely start are no trouble where `least` are ready. The pods are
+    only asked about when fewer are as described than wanted.
     """
     wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
-    ready = status.get("readyReplicas", 0)
-    if ready >= wanted and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0):
+    ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
+    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+    if seen and min(ready, updated) >= wanted:
         return ""
     selector = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
     pods = list(api.list(POD, deployment["metadata"]["namespace"], selector))
     why = next((told for pod in pods if (told := _pod_trouble(pod))), _conditions(status))
+    if ready >= least and not why:
+        return ""
     return f"{ready} of {wanted} pods are ready" + (f": {why}" if why else "")
 
 
@@ -73,7 +78,11 @@ def _pod_trouble(pod: Manifest) -> str:
 
 
 def _conditions(status: Manifest) -> str:
-    told = [each for each in status.get("conditions") or () if each["type"] == "ReplicaFailure"]
+    told = [
+        each
+        for each in status.get("conditions") or ()
+        if (each["type"], each["status"]) in (("ReplicaFailure", "True"), ("Progressing", "False"))
+    ]
     return str(told[0].get("message", "")) if told else ""
 
 

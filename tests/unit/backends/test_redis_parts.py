@@ -4,10 +4,11 @@ import pytest
 from tests.support import intent
 
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.values import address
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import ALLOWED, Vocabulary
-from matrixhub.backends.redis.desired import address, backend, binding, desired
+from matrixhub.backends.redis.desired import backend, binding, desired
 from matrixhub.backends.redis.state import TENANT_COMMANDS, Account
 from matrixhub.backends.redis.topology import Member, members_of_cluster, members_of_sentinel
 from matrixhub.errors import Rejected

@@ -224,6 +224,9 @@ def _endpoints(spec: RealtimeClusterSpec) -> list[tuple[str, int]]:
     if spec.object_store:
         endpoint = spec.object_store.endpoint or "https://"
         found.add(_host_and_port(endpoint, HTTP if endpoint.startswith("http:") else HTTPS))
+    if spec.gateway and spec.gateway.public_url:  # by the Service's name they are in the cluster's own namespace
+        url = spec.gateway.public_url
+        found.add(_host_and_port(url, HTTP if url.startswith("http:") else HTTPS))
     return sorted(found)
 
 

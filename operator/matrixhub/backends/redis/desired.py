@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster, RedisBackend
+from matrixhub.api.values import address
 from matrixhub.backends.contract import Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State
 from matrixhub.errors import Rejected
@@ -56,14 +57,6 @@ def backend(cluster: RealtimeCluster) -> RedisBackend:
             "in spec.redis.masterName",
         )
     return spec
-
-
-def address(node: str, default_port: int = 6379) -> tuple[str, int]:
-    """Host and port of `host`, `host:port` or `[v6]:port`."""
-    host, colon, port = node.rpartition(":")
-    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
-        return host.strip("[]"), int(port)
-    return node.strip("[]"), default_port
 
 
 def binding(intent: Intent) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from matrixhub.api.realtimecluster import RedisBackend
-from matrixhub.backends.redis.desired import address
+from matrixhub.api.values import address
 from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
 from matrixhub.errors import Rejected, Unreachable
 

@@ -1,0 +1,1 @@
+"""The WebSocket gateways: each tenant is an app on them, and they run in pods beside their RealtimeCluster."""

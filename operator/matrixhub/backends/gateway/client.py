@@ -1,0 +1,99 @@
+"""The gateways of one RealtimeCluster: their workload in Kubernetes, and the tenants' apps in their table."""
+
+import base64
+from collections.abc import Mapping, Sequence
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
+from matrixhub.backends.gateway import settings, workload
+from matrixhub.backends.gateway.apps import Apps
+from matrixhub.backends.gateway.desired import binding, desired, gateway, stores
+from matrixhub.backends.gateway.plan import Action, plan
+from matrixhub.backends.gateway.state import State
+from matrixhub.backends.gateway.workload import Mounted
+from matrixhub.errors import BackendError
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import DEPLOYMENT, SECRET
+from matrixhub.kube.workload import keep, trouble
+
+
+class Client:
+    """Implements `contract.Backend`. Reaches the table as the gateways themselves do, so what they need is tried."""
+
+    def __init__(self, cluster: RealtimeCluster, account: ServiceAccount | None, api: KubeApi) -> None:
+        if account is None:
+            raise ValueError(f"the gateways of RealtimeCluster {cluster.key} have no account")
+        self._cluster = cluster
+        self._account = account
+        self._api = api
+        self._spec = gateway(cluster)
+        self._apps: Apps | None = None
+
+    def prepare(self) -> Survey:
+        """The table stands, the workload is as it should be, and what keeps gateways from being ready is told."""
+        repaired = self._connected().prepare()
+        mounted = [(each, self._data(each)) for each in workload.mounted(self._cluster)]
+        missing = tuple(finding for each, data in mounted for finding in self._missing(each, data))
+        seals = tuple((data or {}).get(key, "") for each, data in mounted for key in each.keys)
+        repaired += keep(self._api, workload.manifests(self._cluster, self._account, seals))
+        return Survey(_version(self._spec.image), repaired, missing + self._rollout())
+
+    def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
+        """What exists of each tenant: one query for any number of them."""
+        ids = {intent.tenant.id: naming.app_id(intent.tenant.id) for intent in intents}
+        apps = self._connected().read(list(ids.values()))
+        return {tenant: State(tenant, identity, apps.get(identity)) for tenant, identity in ids.items()}
+
+    def desired(self, intent: Intent) -> State:
+        """What should exist. Pure."""
+        return desired(intent)
+
+    def plan(self, desired: State, observed: State) -> tuple[Action, ...]:
+        """The steps from observed to desired. Pure."""
+        return plan(desired, observed)
+
+    def apply(self, plans: Mapping[str, tuple[Action, ...]]) -> Mapping[str, Applied]:
+        """All plans are carried out in one round trip, each tenant with its own error."""
+        return self._connected().apply(plans)
+
+    def binding(self, intent: Intent) -> Mapping[str, str]:
+        """What the tenant's Secret holds. Pure."""
+        return binding(intent)
+
+    def close(self) -> None:
+        """The connection is closed."""
+        if self._apps is not None:
+            self._apps.close()
+
+    def _connected(self) -> Apps:
+        if self._apps is None:
+            postgres, _ = stores(self._cluster)
+            secrets = [each for each in workload.mounted(self._cluster) if each.name == settings.POSTGRES_CA]
+            authority = "".join((self._data(each) or {}).get("ca.crt", "") for each in secrets)
+            self._apps = Apps(self._cluster, postgres, self._account, base64.b64decode(authority).decode())
+        return self._apps
+
+    def _data(self, mounted: Mounted) -> Mapping[str, str] | None:
+        secret = self._api.get(SECRET, mounted.secret, self._cluster.metadata.namespace)
+        return None if secret is None else secret.get("data") or {}
+
+    def _missing(self, mounted: Mounted, data: Mapping[str, str] | None) -> list[Finding]:
+        if not (lacking := [key for key in mounted.keys if not (data or {}).get(key)]):
+            return []
+        what = "does not exist" if data is None else f"has no `{'` and no `'.join(lacking)}`"
+        place = f"Secret {self._cluster.metadata.namespace}/{mounted.secret} ({mounted.field})"
+        return [Finding("SecretMissing", f"{place} {what}: gateways cannot start until it is there")]
+
+    def _rollout(self) -> tuple[Finding, ...]:
+        name = naming.gateway_workload(self._cluster.metadata.name)
+        deployment = self._api.get(DEPLOYMENT, name, self._cluster.metadata.namespace)
+        told = (
+            trouble(self._api, deployment, least=self._spec.min_replicas) if deployment else "it was deleted just now"
+        )
+        return (Finding("GatewaysNotReady", f"Deployment {name}: {told}"),) if told else ()
+
+
+def _version(image: str) -> str:
+    """The tag of an image's reference; empty without one."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[2]

@@ -1,0 +1,139 @@
+"""What the gateways are told: their environment, and a file for what no variable can say (sockudo 5.2.0). Pure."""
+
+import json
+from typing import Any
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import PostgresBackend, RealtimeCluster, RedisBackend
+from matrixhub.api.values import address
+from matrixhub.backends.gateway.desired import gateway, stores
+from matrixhub.backends.gateway.table import TABLE
+
+WEBSOCKET_PORT, METRICS_PORT = 6001, 9601
+FOLDER = "/etc/gateway"
+CONFIG, POSTGRES_CA, REDIS_CA, CERTIFICATE = "config", "postgres-ca", "redis-ca", "certificate"
+"""What is mounted below `FOLDER`, by the name of its volume."""
+DRAIN_SECONDS = 5
+"""How long a gateway that ends still answers, after it has closed its sockets: measured, none came too late."""
+CONNECT_SECONDS = 3
+POOL = 4
+"""Sessions in Postgres that one gateway opens at most: each lookup takes a fraction of a millisecond."""
+
+
+def environment(cluster: RealtimeCluster) -> list[dict[str, Any]]:
+    """The container's variables; passwords are taken from the accounts' Secret."""
+    postgres, redis = stores(cluster)
+    spec, accounts = gateway(cluster), naming.accounts_secret(cluster.metadata.name)
+    values = {
+        **_FIXED,
+        "SOCKUDO_MAX_CONNECTIONS": str(spec.connections_per_replica),
+        "RATE_LIMITER_ENABLED": "false",
+        **_postgres(postgres, naming.gateway(cluster.key)),
+        **_redis(redis, naming.gateway(cluster.key)),
+    }
+    if spec.tls:
+        certificate = f"{FOLDER}/{CERTIFICATE}"
+        values |= {
+            "SSL_ENABLED": "true",
+            "SSL_CERT_PATH": f"{certificate}/tls.crt",
+            "SSL_KEY_PATH": f"{certificate}/tls.key",
+        }
+    password = {"secretKeyRef": {"name": accounts, "key": "gateway-password"}}
+    return [
+        *({"name": name, "value": value} for name, value in values.items()),
+        {"name": "INSTANCE_PROCESS_ID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "DATABASE_POSTGRES_PASSWORD", "valueFrom": password},
+        {"name": "DATABASE_REDIS_PASSWORD", "valueFrom": password},
+    ]
+
+
+_FIXED = {
+    "HOST": "0.0.0.0",  # noqa: S104 - a pod's own address is not known before
+    "PORT": str(WEBSOCKET_PORT),
+    "ENVIRONMENT": "production",
+    "LOG_OUTPUT_FORMAT": "json",
+    "RUST_LOG": "warn",
+    "SHUTDOWN_GRACE_PERIOD": str(DRAIN_SECONDS),
+    "SOCKUDO_SKIP_INLINE_APPS": "true",
+    "ADAPTER_DRIVER": "redis",
+    "ADAPTER_FALLBACK_TO_LOCAL": "false",
+    # A new socket is counted against all gateways' sockets of its app: see README.md, Connection cap.
+    "ADAPTER_ENABLE_SOCKET_COUNTING": "true",
+    "APP_MANAGER_DRIVER": "postgres",
+    "CACHE_DRIVER": "redis",
+    "CACHE_TTL_SECONDS": "3",
+    "QUEUE_DRIVER": "none",
+    "METRICS_ENABLED": "true",
+    "METRICS_HOST": "0.0.0.0",  # noqa: S104 - see HOST
+    "METRICS_PORT": str(METRICS_PORT),
+    # /usage and /stats would tell everybody who the tenants are.
+    "HTTP_API_USAGE_ENABLED": "false",
+}
+
+
+def config(cluster: RealtimeCluster) -> str:
+    """The configuration file, without any secret.
+
+    The cache of apps is off: with it, a gateway that lost Postgres at its start would find the probes' app in Redis,
+    where its neighbours had put it, and be ready (measured); changes would come later; and Redis would hold the
+    apps' secrets. It costs one indexed query for each connect and publish, some 0.2 ms (measured).
+    """
+    _, redis = stores(cluster)
+    login = naming.gateway(cluster.key)
+    sections: dict[str, dict[str, Any]] = {
+        "database.postgres": {"table_name": f'"{login}".{TABLE}'},
+        "app_manager": {"driver": "pgsql"},
+        "app_manager.cache": {"enabled": False},
+        "adapter.redis": {"prefix": f"{login}:adapter", "requests_timeout": 1000},
+        # A gateway that was killed is forgotten after 8 s, and so are its presence members.
+        "adapter.cluster_health": {
+            "enabled": True,
+            "heartbeat_interval_ms": 2000,
+            "node_timeout_ms": 8000,
+            "cleanup_interval_ms": 2000,
+        },
+        "cache.redis": {"prefix": f"{login}:cache"},
+    }
+    if redis.mode == "sentinel":
+        sections["database.redis"] = {"name": redis.master_name}
+    text = "".join(_section(name, values) for name, values in sections.items())
+    return text + "".join(_sentinel(node) for node in redis.nodes if redis.mode == "sentinel")
+
+
+def _section(name: str, values: dict[str, Any]) -> str:
+    # JSON's strings, numbers and booleans are TOML's too.
+    return f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items()) + "\n"
+
+
+def _sentinel(node: str) -> str:
+    host, port = address(node, 26379)
+    return f"[[database.redis.sentinels]]\nhost = {json.dumps(host)}\nport = {port}\n\n"
+
+
+def _postgres(spec: PostgresBackend, login: str) -> dict[str, str]:
+    values = {
+        "DATABASE_POSTGRES_HOST": spec.host,
+        "DATABASE_POSTGRES_PORT": str(spec.port),
+        "DATABASE_POSTGRES_DATABASE": spec.database,
+        "DATABASE_POSTGRES_USERNAME": login,
+        "DATABASE_POOL_MIN": "1",
+        "DATABASE_POOL_MAX": str(POOL),
+        "PGSSLMODE": spec.ssl_mode,
+        "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
+    }
+    if spec.ca_secret_ref:
+        values["PGSSLROOTCERT"] = f"{FOLDER}/{POSTGRES_CA}/ca.crt"
+    return values
+
+
+def _redis(spec: RedisBackend, login: str) -> dict[str, str]:
+    host, port = address(spec.nodes[0], 6379)
+    values = {"DATABASE_REDIS_USERNAME": login}
+    if spec.mode == "standalone":
+        values |= {"DATABASE_REDIS_HOST": host, "DATABASE_REDIS_PORT": str(port)}
+    if spec.tls and spec.tls.enabled:
+        for hop in ("MASTER", "SENTINEL"):
+            values[f"DATABASE_REDIS_{hop}_TLS_ENABLED"] = "true"
+            if spec.tls.ca_secret_ref:
+                values[f"DATABASE_REDIS_{hop}_TLS_CA_PATH"] = f"{FOLDER}/{REDIS_CA}/ca.crt"
+    return values

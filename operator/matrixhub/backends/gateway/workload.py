@@ -1,0 +1,142 @@
+"""The objects that the gateways run as, in the RealtimeCluster's namespace. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matrixhub.api import naming
+from matrixhub.api.dataplane import Gateway
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import ServiceAccount
+from matrixhub.backends.gateway import settings
+from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, gateway, stores
+from matrixhub.kube.manifests import described, pod, resources, sealed
+from matrixhub.kube.resources import Manifest
+
+COMPONENT = "gateway"
+CONFIG_FILE = "config.toml"
+READY_SECONDS = 5
+"""How long a new gateway must have been ready before the next one is replaced: clients that lost theirs come back."""
+LEAVE_SECONDS = 5
+"""Between a pod's leaving the Service and its sockets being closed: who comes back at once meets another gateway.
+
+Measured: the endpoint is gone within 0.9 s.
+"""
+SPARE_SECONDS = 20
+PROGRESS_SECONDS = 120
+"""How long a change may take to reach a pod before it is told that it does not."""
+
+
+@dataclass(frozen=True)
+class Mounted:
+    """A Secret that pods mount: as which volume, which of its keys, and which field of the spec names it."""
+
+    name: str
+    secret: str
+    keys: tuple[str, ...]
+    field: str
+
+
+def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
+    """The Secrets that pods mount."""
+    postgres, redis = stores(cluster)
+    found = []
+    if postgres.ca_secret_ref:
+        name, field = postgres.ca_secret_ref.name, "spec.postgres.caSecretRef"
+        found.append(Mounted(settings.POSTGRES_CA, name, ("ca.crt",), field))
+    if redis.tls and redis.tls.enabled and redis.tls.ca_secret_ref:
+        name, field = redis.tls.ca_secret_ref.name, "spec.redis.tls.caSecretRef"
+        found.append(Mounted(settings.REDIS_CA, name, ("ca.crt",), field))
+    if tls := gateway(cluster).tls:
+        found.append(Mounted(settings.CERTIFICATE, tls.secret_name, ("tls.crt", "tls.key"), "spec.gateway.tls"))
+    return tuple(found)
+
+
+def manifests(cluster: RealtimeCluster, account: ServiceAccount, mounts: Sequence[str]) -> tuple[Manifest, ...]:
+    """Every object, the Deployment last. `mounts` is what the mounted Secrets hold: pods follow when it changes."""
+    spec, selector = gateway(cluster), naming.workload_labels(COMPONENT, cluster.metadata.name)
+    name = naming.gateway_workload(cluster.metadata.name)
+    config = settings.config(cluster)
+    grace = LEAVE_SECONDS + settings.DRAIN_SECONDS + SPARE_SECONDS
+    template = pod(cluster, COMPONENT, spec, _container(cluster, spec), _volumes(cluster, name), grace)
+    template = sealed(template, config, account.login, account.password, *mounts)
+    objects: tuple[tuple[str, str, Manifest, Mapping[str, str]], ...] = (
+        ("ServiceAccount", name, {"automountServiceAccountToken": False}, {}),
+        ("ConfigMap", name, {"data": {CONFIG_FILE: config}}, {}),
+        ("Service", name, {"spec": _service(spec, selector)}, spec.service.annotations),
+        ("Service", f"{name}-metrics", {"spec": _metrics_service(selector)}, {}),
+        ("PodDisruptionBudget", name, {"spec": _budget(selector)}, {}),
+        ("Deployment", name, {"spec": _deployment(selector, template)}, {}),
+    )
+    return tuple(described(cluster, COMPONENT, *each) for each in objects)
+
+
+def _deployment(selector: dict[str, str], template: Manifest) -> Manifest:
+    """Without `replicas`: the scaler alone writes that."""
+    return {
+        "selector": {"matchLabels": selector},
+        "minReadySeconds": READY_SECONDS,
+        "progressDeadlineSeconds": PROGRESS_SECONDS,
+        "revisionHistoryLimit": 3,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": template,
+    }
+
+
+def _budget(selector: dict[str, str]) -> Manifest:
+    """One at a time; a gateway that never gets ready does not keep a node from being drained."""
+    return {
+        "selector": {"matchLabels": selector},
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+
+
+def _service(spec: Gateway, selector: dict[str, str]) -> Manifest:
+    port = {"name": "websocket", "port": HTTPS if spec.tls else HTTP, "targetPort": "websocket", "protocol": "TCP"}
+    return {"type": spec.service.type, "selector": selector, "ports": [port]}
+
+
+def _metrics_service(selector: dict[str, str]) -> Manifest:
+    """Each pod by itself, also while it is not ready."""
+    port = {"name": "metrics", "port": settings.METRICS_PORT, "targetPort": "metrics", "protocol": "TCP"}
+    return {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": [port]}
+
+
+def _volumes(cluster: RealtimeCluster, name: str) -> list[Manifest]:
+    return [
+        {"name": settings.CONFIG, "configMap": {"name": name}},
+        *({"name": each.name, "secret": {"secretName": each.secret}} for each in mounted(cluster)),
+    ]
+
+
+def _container(cluster: RealtimeCluster, spec: Gateway) -> Manifest:
+    volumes = (settings.CONFIG, *(each.name for each in mounted(cluster)))
+    return {
+        "name": COMPONENT,
+        "image": spec.image,
+        "imagePullPolicy": spec.image_pull_policy,
+        "args": ["--config", f"{settings.FOLDER}/{settings.CONFIG}/{CONFIG_FILE}"],
+        "env": settings.environment(cluster),
+        "ports": [
+            {"name": "websocket", "containerPort": settings.WEBSOCKET_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": settings.METRICS_PORT, "protocol": "TCP"},
+        ],
+        "resources": resources(spec.resources),
+        # A gateway that could not read the table when it started never will: after 30 s it is started anew.
+        "startupProbe": _probe(spec, f"/up/{CANARY}", period=1, failures=30),
+        "readinessProbe": _probe(spec, f"/up/{CANARY}", period=5, failures=2),
+        "livenessProbe": _probe(spec, "/live", period=10, failures=3),
+        "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
+        "volumeMounts": [
+            {"name": each, "mountPath": f"{settings.FOLDER}/{each}", "readOnly": True} for each in volumes
+        ],
+    }
+
+
+def _probe(spec: Gateway, path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "websocket", "scheme": "HTTPS" if spec.tls else "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+        "failureThreshold": failures,
+    }
