@@ -51,16 +51,15 @@ class Composer:
         if entry.deleting and (not held or self._finished(entry)):
             # Applying no finalizer takes away the one that was ours.
             return Writes(finalizer=_manifest("Tenant", identity)) if held else Writes()
-        finalizer = None
         if not held and not entry.invalid and self._roster.plane_of(entry):
             # Not before there is a RealtimeCluster: a Tenant for which nothing was made can be deleted at once.
-            finalizer = _manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]})
+            return Writes(_manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]}))
         status = tenant_status(entry, self._roster.backends(entry), self._roster.obstacle(entry), now)
         plane = self._roster.plane_of(entry)
         if plane and (connections := plane.counts.connections.get(name)) is not None:
             status["connections"] = connections
         return Writes(
-            finalizer,
+            None,
             _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
             _events(
                 Subject("Tenant", name, "", metadata.uid),

@@ -26,7 +26,7 @@ from matrixhub.engine.queue import Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.scales import counted, rescales, scales
-from matrixhub.engine.sight import older, phase, read_tenant, wish
+from matrixhub.engine.sight import echoes, older, phase, read_tenant, wish
 from matrixhub.engine.standing import NAMESPACE, Entry, Standing, settled
 from matrixhub.engine.status import Health, standings_of
 from matrixhub.engine.worker import Worker
@@ -40,9 +40,11 @@ log = logging.getLogger(__name__)
 
 HOUSING_RESYNC = 600.0
 """Seconds; the objects of a namespace are watched, so a resync is only the second line."""
+HOUSING_BATCH = 25
+"""Tenants per round of the namespace backend: nothing there is cheaper for many, and all other backends wait for it."""
 MERGE_DELAY = 1.0
-"""Seconds that a status with something wrong in it waits for more outcomes, to be written with them."""
-PROGRESS_DELAY = 5.0
+"""Seconds that a new Tenant's first status, or one with something wrong in it, waits to be written with more."""
+PROGRESS_DELAY = 10.0
 """The same while all is well and work is under way: in a crowd of new Tenants most are written once, at the end."""
 
 
@@ -66,7 +68,8 @@ class Controller:
         self._accounts = Accounts(api, hub)
         self._composer = Composer(self.roster)
         self.registrar = Registrar(api, self._composer.compose, self._written)
-        self._housing = Worker(NAMESPACE, HousingDesk(housing, self.roster, credentials, api, self), HOUSING_RESYNC)
+        desk = HousingDesk(housing, self.roster, credentials, api, self)
+        self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH)
         self._scaler = Scaler(api, self._kafka, self._scaled)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
@@ -81,19 +84,24 @@ class Controller:
 
     def tenant_seen(self, body: Manifest, *, initial: bool) -> None:
         """A Tenant exists as described; `initial` when it was listed at start, not changed just now."""
+        entry = self.roster.entries.get(body["metadata"]["name"])
+        if entry and echoes(body, entry.tenant):
+            return
         tenant, invalid = read_tenant(body)
-        entry = self.roster.entries.get(tenant.id)
         if entry and older(tenant, entry.tenant):
             return
         changed = entry is None or wish(entry.tenant) != wish(tenant)
         if entry is None or entry.tenant.metadata.uid != tenant.metadata.uid:
             self._credentials.forget(tenant.id)
+            if not initial and naming.FINALIZER not in tenant.metadata.finalizers:
+                self._credentials.begin(tenant.id)
             entry = Entry(tenant, phase(tenant), standings_of(tenant.status, tenant.metadata.uid))
             self.roster.entries[tenant.id] = entry
         entry.tenant, entry.phase, entry.invalid = tenant, phase(tenant), invalid
         entry.begun = entry.begun and not changed
         self._begin(entry, Priority.RESYNC if initial else Priority.LIVE)
-        self.registrar.add(f"Tenant/{tenant.id}")
+        urgent = changed or naming.FINALIZER not in tenant.metadata.finalizers
+        self.registrar.add(f"Tenant/{tenant.id}", delay=0.0 if urgent else PROGRESS_DELAY)
 
     def tenant_gone(self, name: str, uid: str) -> None:
         """The Tenant no longer exists."""
@@ -222,6 +230,7 @@ class Controller:
         if not entry.begun and entry.admitted:
             entry.begun = True
             self._advance(entry, priority)
+            self.registrar.add(f"Tenant/{entry.tenant.id}", delay=MERGE_DELAY)
             self._count_anew(str(entry.tenant.spec.cluster_ref))
 
     def _advance(self, entry: Entry, priority: Priority, skip: str = "") -> None:

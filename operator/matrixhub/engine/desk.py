@@ -174,6 +174,10 @@ class Credentials:
             known[kind.name] = kind.credential(tenant)
         return known.get(kind.name)
 
+    def begin(self, tenant: str) -> None:
+        """The tenant was made just now: it has no credentials that could be read."""
+        self._known[tenant] = {}
+
     def store(self, tenant: str, backend: str, credential: Credential) -> None:
         """A credential that a backend has issued takes the place of the former."""
         self._known.setdefault(tenant, {})[backend] = credential

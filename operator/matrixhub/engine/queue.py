@@ -34,6 +34,7 @@ class KeyedQueue:
     """A heap of what is delayed; a pair that `_delayed` no longer holds counts for nothing."""
     _working: set[str] = field(default_factory=set)
     _again: dict[str, Priority] = field(default_factory=dict)
+    _later: dict[str, float] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
 
     def add(self, key: str, priority: Priority = Priority.LIVE) -> None:
@@ -48,9 +49,9 @@ class KeyedQueue:
             self._ready[priority][key] = None
 
     def defer(self, key: str, due: float) -> None:
-        """The key is ready at `due`, or when it already is or was to be, whichever is earlier."""
+        """The key is ready at `due`, or when it already is or was to be, whichever is earlier; never in progress."""
         if key in self._working:
-            self._again[key] = Priority.LIVE
+            self._later[key] = min(due, self._later.get(key, due))
         elif not any(key in ready for ready in self._ready):
             self._delay(key, min(due, self._delayed.get(key, due)))
 
@@ -83,6 +84,7 @@ class KeyedQueue:
             ready.pop(key, None)
         self._delayed.pop(key, None)
         self._again.pop(key, None)
+        self._later.pop(key, None)
         self._failures.pop(key, None)
 
     def next_due(self, now: float) -> float | None:
@@ -115,5 +117,7 @@ class KeyedQueue:
 
     def _release(self, key: str) -> None:
         self._working.discard(key)
+        if (due := self._later.pop(key, None)) is not None:
+            self.defer(key, due)
         if (priority := self._again.pop(key, None)) is not None:
             self.add(key, priority)

@@ -35,3 +35,14 @@ def phase(tenant: Tenant) -> Phase:
 def older(tenant: Tenant, known: Tenant) -> bool:
     """Whether a write of ours, or a successor of the same name, has overtaken it (versions are ordered: KEP-5504)."""
     return int(tenant.metadata.resource_version or 0) < int(known.metadata.resource_version or 0)
+
+
+def echoes(body: Manifest, known: Tenant) -> bool:
+    """Whether it shows what the answer to a write of ours has shown before."""
+    metadata = body["metadata"]
+    return (
+        metadata["uid"],
+        metadata.get("resourceVersion"),
+        metadata.get("generation"),
+        metadata.get("deletionTimestamp") is not None,
+    ) == (known.metadata.uid, known.metadata.resource_version, *wish(known)[1:])

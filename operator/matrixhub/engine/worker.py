@@ -79,8 +79,9 @@ class Trouble:
 class Worker:
     """Runs until cancelled. While its backend is away it waits, and nobody else does."""
 
-    def __init__(self, name: str, desk: Desk, resync: float) -> None:
+    def __init__(self, name: str, desk: Desk, resync: float, batch: int = BATCH) -> None:
         self.name = name
+        self._batch = batch
         self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
         self._desk = desk
         self._resync = resync
@@ -142,7 +143,7 @@ class Worker:
             await self._feel_pulse(now)
         if self._outdated:
             return
-        keys, priority = self.queue.take(time.monotonic(), BATCH)
+        keys, priority = self.queue.take(time.monotonic(), self._batch)
         if keys:
             await self._work(keys, priority)
         if self._trouble:

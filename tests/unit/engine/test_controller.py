@@ -129,6 +129,7 @@ def test_a_successor_of_the_same_name_is_not_taken_for_the_one_before(on):
         stage.controller.tenant_seen(late, initial=False)
         stage.controller.tenant_gone("a", "uid-a")
         assert stage.controller.roster.entries["a"].tenant.metadata.uid == "second"
+        stage.written()
         assert stage.condition()["status"] == "Unknown"
 
     on(scene)
@@ -144,6 +145,56 @@ def test_without_its_cluster_a_tenant_says_so_and_can_be_deleted_at_once(on):
         assert stage.queued("namespace") == ["a"]
 
     on(scene, ())
+
+
+def test_the_finalizer_is_written_at_once_and_the_first_status_with_what_is_known_a_second_later(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant(finalizers=[])
+        first = stage.composed()
+        assert (first.finalizer is not None, first.status) == (True, None)
+        stage.written()
+        assert "Tenant/a" in stage.writing()
+        stage.ends("namespace", "redis", "kafka")
+        assert stage.composed().finalizer is None
+        assert stage.condition()["status"] == "True"
+
+    on(scene)
+
+
+def test_the_echo_of_our_own_write_is_not_read_again_and_an_edit_that_came_with_it_is(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant(finalizers=[])
+        stage.written()
+        stage.rest()
+        known = stage.controller.roster.entries["a"].tenant
+        stage.controller.tenant_seen(stage.resources["a"], initial=False)
+        assert stage.controller.roster.entries["a"].tenant is known
+        body = stage.resources["a"]
+        edited = {
+            **body,
+            "metadata": {**body["metadata"], "generation": 2},
+            "spec": {**body["spec"], "suspended": True},
+        }
+        stage.controller.tenant_seen(edited, initial=False)
+        assert stage.controller.roster.entries["a"].phase is Phase.SUSPENDED
+
+    on(scene)
+
+
+def test_the_secrets_of_a_tenant_that_was_just_made_are_not_looked_for(on):
+    def scene(stage: Stage) -> None:
+        asked: list[str] = []
+        stage.controller._credentials._vault.read = lambda ids: asked.extend(ids) or {}  # noqa: SLF001
+        stage.tenant("new", finalizers=[])
+        stage.written("new")
+        stage.tenant("listed", finalizers=[], initial=True)
+        stage.written("listed")
+        stage.tenant("old")
+        for name in ("new", "listed", "old"):
+            assert stage.intent("namespace", name)
+        assert asked == ["listed", "old"]
+
+    on(scene)
 
 
 def test_a_deleted_tenant_whose_cluster_is_gone_waits_and_says_how_to_end_it(on):

@@ -52,6 +52,23 @@ def test_an_edit_during_the_work_makes_the_key_ready_again_once():
     assert waiting.take(0, 10) == (["a"], Priority.LIVE)
 
 
+def test_what_is_deferred_during_the_work_waits_for_its_time_and_an_edit_does_not():
+    waiting = queue()
+    waiting.add("a")
+    waiting.take(0, 1)
+    waiting.defer("a", 5)
+    waiting.defer("a", 3)
+    waiting.done("a")
+    assert waiting.next_due(0) == 3
+    assert waiting.take(3, 1) == (["a"], Priority.LIVE)
+    waiting.defer("a", 9)
+    waiting.add("a")
+    waiting.done("a")
+    assert waiting.take(4, 1) == (["a"], Priority.LIVE)
+    waiting.done("a")
+    assert waiting.idle()
+
+
 def test_backoff_doubles_up_to_its_limit_and_an_edit_ends_it():
     waiting = queue()
     waiting.add("a")
