@@ -116,7 +116,7 @@ def test_names_no_command_that_a_server_must_keep_from_tenants() -> None:
     ],
 )
 def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    assert address(text) == expected
+    assert address(text, 6379) == expected
 
 
 def test_members_of_a_cluster_are_read_from_its_own_table() -> None:
