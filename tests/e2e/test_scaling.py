@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from tests.e2e.hub import Hub, until
-from tests.e2e.sockets import Sockets
 
 from demo.event import login
+from demo.sockets import Sockets
 
 NAME, TENANT = "waves", "waves-school"
 SOCKETS, BACKLOG = 300, 20_000

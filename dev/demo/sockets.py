@@ -1,4 +1,4 @@
-"""Many real WebSocket subscribers, in an event loop of their own beside the test."""
+"""Many real WebSocket subscribers, in an event loop of their own beside whoever asks."""
 
 import asyncio
 import json
