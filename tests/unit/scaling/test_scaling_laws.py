@@ -1,5 +1,6 @@
 """What holds for every load, number, bound and trouble."""
 
+import math
 from dataclasses import replace
 
 from hypothesis import given, settings
@@ -154,7 +155,7 @@ def test_more_lag_or_more_arrivals_never_ask_for_fewer_consumers(
 @settings(max_examples=20)
 @given(st.integers(3, 19), st.lists(st.floats(0.95, 1.0), min_size=130, max_size=130))
 def test_noise_within_the_tolerance_never_makes_gateways_flap(count: int, noise: list[float]) -> None:
-    policy = gateways.GatewayPolicy(Bounds(2, 20), target=3000, limit=5000)
+    policy = gateways.GatewayPolicy(Bounds(2, 50), target=3000, limit=5000)
     history, current, now = gateways.GatewayHistory(), count, 0.0
     for factor in noise:
         total = int(3000 * (count - 0.2) * factor)
@@ -163,6 +164,5 @@ def test_noise_within_the_tolerance_never_makes_gateways_flap(count: int, noise:
         )
         decision = gateways.decide(pods, current, policy, history, now)
         history, now = decision.history, now + 5
-        assert decision.replicas in (count, count + 1)
-        assert decision.replicas >= current
+        assert current <= decision.replicas <= math.ceil((count - 0.2) * (1 + 0.025 / 5 * gateways.STARTUP))
         current = decision.replicas
