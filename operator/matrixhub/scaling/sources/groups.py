@@ -61,7 +61,8 @@ def _look(session: Session, group: str, topics: re.Pattern[str]) -> GroupSample:
         if partition.error_code == 0 and partition.committed_offset >= 0
     }
     ends = _offsets(session, leaders, _LATEST)
-    starts = _offsets(session, {p: leaders[p] for p, end in ends.items() if end and p not in committed}, _EARLIEST)
+    behind = {partition: leaders[partition] for partition, end in ends.items() if end != committed.get(partition, 0)}
+    starts = _offsets(session, behind, _EARLIEST)
     readers = _readers(about.members)
     return GroupSample(
         taken=time.monotonic(),
