@@ -8,6 +8,8 @@ import json
 import subprocess
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +56,26 @@ class School:
     def publish(self, channel: str, event: str, data: object) -> None:
         self.server.trigger(channel, event, data)
 
+    def post(self, path: str, body: object) -> int:
+        """The HTTP status of a call that is signed as it should be, whatever the client library would allow."""
+        text = json.dumps(body)
+        query = (
+            f"auth_key={self.key}&auth_timestamp={int(time.time())}&auth_version=1.0"
+            f"&body_md5={hashlib.md5(text.encode()).hexdigest()}"
+        )
+        path = f"/apps/{self.id}{path}"
+        sign = signature(self.secret["PUSHER_APP_SECRET"], f"POST\n{path}\n{query}")
+        request = urllib.request.Request(
+            f"http://{self.host}:{self.port}{path}?{query}&auth_signature={sign}",
+            data=text.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+
     def authorization(self, channel: str, socket: str, member: str = "") -> dict[str, str]:
         """What the school's server answers to a browser that asks to enter a channel."""
         who = {"user_id": member, "user_info": {"name": member}} if channel.startswith("presence-") else None
@@ -98,14 +120,21 @@ class Browser:
 
     def hears(self, seconds: float = 10.0, *, since: int = 0, **said: object) -> dict[str, Any]:
         """What it told that has all of this in it; fails when it does not in time."""
+        return self._told(lambda each: all(each.get(key) == value for key, value in said.items()), seconds, since, said)
+
+    def refused(self, code: int, *, since: int = 0) -> None:
+        """The gateway told it an error of this code."""
+        self._told(lambda each: isinstance(each.get("error"), dict) and each["error"]["code"] == code, 10, since, code)
+
+    def _told(self, fits: Callable[[dict[str, Any]], bool], seconds: float, since: int, what: object) -> dict[str, Any]:
         end = time.monotonic() + seconds
         with self._changed:
             while True:
                 for each in self.told[since:]:
-                    if all(each.get(key) == value for key, value in said.items()):
+                    if fits(each):
                         return each
                 if not self._changed.wait(end - time.monotonic()) or time.monotonic() > end:
-                    pytest.fail(f"not within {seconds} s: {said}; but {self.told[-8:]}")
+                    pytest.fail(f"not within {seconds} s: {what}; but {self.told[-8:]}")
 
     def connected(self, seconds: float = 10.0, *, since: int = 0) -> "Browser":
         self.hears(seconds, since=since, state="connected")
