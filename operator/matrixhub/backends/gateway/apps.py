@@ -65,7 +65,8 @@ class Apps:
         try:
             self._write(connection, actions)
         except errors.UniqueViolation:
-            text = f"the key of tenant {tenant}'s app is another app's: delete the Secret `gateway` for a new one"
+            other = f"remove the other row from {self._role}.{table.TABLE}"
+            text = f"the key of tenant {tenant}'s app is another app's: {other}"
             return Applied(Conflict(text, owner="another app"))
         except psycopg.Error as error:
             if (ours := translate(error, f"tenant {tenant}")) is None:
