@@ -20,6 +20,9 @@ class Config(BaseModel):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where Prometheus metrics are served on all addresses; 0 serves none."""
 
+    image: str = ""
+    """The operator's own image: relays run it too, where their RealtimeCluster names none."""
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Config":
         """Each field from `MATRIXHUB_<FIELD>`; raises ValidationError for a value that cannot be used."""

@@ -18,6 +18,7 @@ from matrixhub.backends.postgres import client as postgres
 from matrixhub.backends.postgres import desired as postgres_desired
 from matrixhub.backends.redis import client as redis
 from matrixhub.backends.redis import desired as redis_desired
+from matrixhub.backends.relay import client as relay
 from matrixhub.config import Config
 from matrixhub.engine.controller import Controller
 from matrixhub.engine.desk import Credentials
@@ -29,8 +30,8 @@ from matrixhub.owned import Echoes, Guard
 from matrixhub.watch import watch
 
 
-def kinds(api: KubeApi) -> tuple[Kind, ...]:
-    """The backends beside the namespace, in the order in which a person reads of them."""
+def kinds(api: KubeApi, image: str = "") -> tuple[Kind, ...]:
+    """The backends beside the namespace, in the order in which a person reads of them. `image` is the operator's."""
     return (
         Kind(
             name="postgres",
@@ -54,7 +55,8 @@ def kinds(api: KubeApi) -> tuple[Kind, ...]:
             name="kafka",
             secret_name="kafka",
             section=lambda cluster: cluster.spec.kafka,
-            client=lambda cluster, admin, _: kafka.Client(cluster, admin),
+            client=kafka.Client,
+            account="relay",
             binding=kafka_desired.binding,
             credential=lambda tenant: Vault.generate(naming.kafka_user(tenant)),
         ),
@@ -79,6 +81,13 @@ def kinds(api: KubeApi) -> tuple[Kind, ...]:
             account="gateway",
             runs=True,
         ),
+        Kind(
+            name="relay",
+            section=lambda cluster: cluster.spec.relay,
+            client=lambda cluster, _, account: relay.Client(cluster, account, api, image),
+            account="relay",
+            runs=True,
+        ),
     )
 
 
@@ -86,7 +95,7 @@ async def run(config: Config) -> None:
     """Runs the operator until SIGTERM or SIGINT, which Kopf listens for."""
     echoes = Echoes()
     api = KubeApi(on_write=echoes.note)
-    backends = kinds(api)
+    backends = kinds(api, config.image)
     vault = Vault(api, {kind.name: kind.secret_name for kind in backends if kind.shared_out})
     controller = Controller(
         hub=_hub(api),

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from tests.support import cluster, intent
@@ -25,8 +26,13 @@ PATIENCE_MS = 10_000
 EXAMS = {"domain": "exams", "events": ["started", "submitted"], "partitions": 2, "retention": "24h"}
 
 
-def kafka_cluster(stand: Mapping[str, str], **redefined: Any) -> RealtimeCluster:
-    """A RealtimeCluster over the stand's Kafka whose tenants get two topics of two partitions."""
+def kafka_cluster(
+    stand: Mapping[str, str], also: Mapping[str, Any] = MappingProxyType({}), **redefined: Any
+) -> RealtimeCluster:
+    """A RealtimeCluster over the stand's Kafka whose tenants get two topics of two partitions; `also` adds to its spec.
+
+    A keyword replaces a part of the kafka section.
+    """
     kafka = {
         "bootstrapServers": [stand["KAFKA_BOOTSTRAP"]],
         "securityProtocol": "SASL_PLAINTEXT",
@@ -34,7 +40,7 @@ def kafka_cluster(stand: Mapping[str, str], **redefined: Any) -> RealtimeCluster
         "replicationFactor": 1,
         "topics": [EXAMS],
     }
-    return cluster(stand, kafka=kafka | redefined)
+    return cluster(stand, kafka=kafka | redefined, **also)
 
 
 @dataclass

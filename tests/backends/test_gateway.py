@@ -274,7 +274,7 @@ def test_a_missing_certificate_is_told_with_where_it_is_named(gateways: Gateways
     client = Client(gateways.described(tls={"secretName": "gateway-tls"}), gateways.account, gateways.api)
     told = [finding.message for finding in client.prepare().findings if finding.reason == "SecretMissing"]
     place = f"Secret {gateways.namespace}/gateway-tls (spec.gateway.tls)"
-    assert told == [f"{place} does not exist: gateways cannot start until it is there"]
+    assert told == [f"{place} does not exist: pods cannot start until it is there"]
     gateways.kubectl("-n", gateways.namespace, "create", "secret", "generic", "gateway-tls", "--from-literal=tls.crt=x")
     told = [finding.message for finding in client.prepare().findings if finding.reason == "SecretMissing"]
     assert "has no `tls.key`" in told[0]

@@ -17,6 +17,7 @@ from matrixhub.errors import Conflict
 OWNER = Owner("hub", "uid")
 OWNERS = [OWNER, Owner("hub", "earlier-uid"), Owner("other-hub", "uid")]
 NAMES = [f"green.exams.{event}" for event in ("started", "submitted", "graded")]
+RELAY = frozenset({"relay-01234567"})
 PASSWORD = "the-secret-password-of-the-tenant"
 
 MARKS = [Mark(owner, retained) for owner in OWNERS for retained in (False, True)]
@@ -50,12 +51,14 @@ quotas = st.lists(
     unique_by=lambda quota: (quota.key, quota.client),
 ).map(frozenset)
 
+relays = st.sampled_from([frozenset(), RELAY])
+
 
 @st.composite
 def states(draw: st.DrawFn, phase: Phase) -> State:
     """Anything that may be found, marked by anybody or nobody; half the time only such as meets no Conflict."""
     friendly = draw(st.booleans())
-    found = State("green", OWNER, phase, 1, topics=draw(topics))
+    found = State("green", OWNER, phase, 1, topics=draw(topics), writers=draw(relays))
     found = replace(found, logins=draw(logins), acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas))
     users = [claim for claim in USER_CLAIMS if claim.mark.admits(OWNER)] if friendly else USER_CLAIMS
     marked = [claim for claim in TOPIC_CLAIMS if claim.mark.admits(OWNER)] if friendly else TOPIC_CLAIMS
@@ -78,7 +81,7 @@ def wishes(draw: st.DrawFn, phase: Phase) -> State:
     state = State("green", OWNER, phase, 1)
     if phase in (Phase.RETAINED, Phase.DELETED):
         return state
-    state = replace(state, acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas))
+    state = replace(state, acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas), writers=draw(relays))
     if phase is Phase.SUSPENDED:
         return replace(state, user_claims=frozenset({UserClaim(Mark(OWNER), "")}))
     wanted = draw(topics)
@@ -110,6 +113,10 @@ def _apply(state: State, step: Action) -> State:  # noqa: C901, PLR0911, PLR0912
             return replace(
                 state, user_claims=state.user_claims - step.users, topic_claims=state.topic_claims - step.topics
             )
+        case actions.AddAcls() if step.user != state.user:
+            return replace(state, writers=state.writers | {step.user})
+        case actions.RemoveAcls() if step.user != state.user:
+            return replace(state, writers=state.writers - {step.user})
         case actions.AddAcls():
             return replace(state, acls=state.acls | step.acls)
         case actions.RemoveAcls():
@@ -237,7 +244,7 @@ def test_a_plan_names_nothing_that_is_not_marked_as_the_tenants(pair: tuple[Stat
         for step in steps
     ):
         assert all(ours(claim.mark) for claim in found.user_claims)
-        assert found.user_claims or not (found.acls or found.logins or found.quotas)
+        assert found.user_claims or not (found.acls or found.logins or found.quotas or found.writers - wanted.writers)
     for step in steps:
         if isinstance(step, actions.RemoveMarks):
             assert all(ours(claim.mark) for claim in (*step.users, *step.topics))

@@ -11,10 +11,10 @@ from matrixhub.backends.gateway.apps import Apps
 from matrixhub.backends.gateway.desired import binding, desired, gateway, stores
 from matrixhub.backends.gateway.plan import Action, plan
 from matrixhub.backends.gateway.state import State
-from matrixhub.backends.gateway.workload import Mounted
 from matrixhub.errors import BackendError
+from matrixhub.kube import mounts
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import DEPLOYMENT, SECRET
+from matrixhub.kube.resources import DEPLOYMENT
 from matrixhub.kube.workload import keep, trouble
 
 
@@ -33,10 +33,9 @@ class Client:
     def prepare(self) -> Survey:
         """The table stands, the workload is as it should be, and what keeps gateways from being ready is told."""
         repaired = self._connected().prepare()
-        mounted = [(each, self._data(each)) for each in workload.mounted(self._cluster)]
-        missing = tuple(finding for each, data in mounted for finding in self._missing(each, data))
-        seals = tuple((data or {}).get(key, "") for each, data in mounted for key in each.keys)
-        repaired += keep(self._api, workload.manifests(self._cluster, self._account, seals))
+        contents = self._contents()
+        missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
+        repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
         return Survey(_version(self._spec.image), repaired, missing + self._rollout())
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
@@ -69,21 +68,12 @@ class Client:
     def _connected(self) -> Apps:
         if self._apps is None:
             postgres, _ = stores(self._cluster)
-            secrets = [each for each in workload.mounted(self._cluster) if each.name == settings.POSTGRES_CA]
-            authority = "".join((self._data(each) or {}).get("ca.crt", "") for each in secrets)
+            authority = self._contents().values.get((settings.POSTGRES_CA, "ca.crt"), "")
             self._apps = Apps(self._cluster, postgres, self._account, base64.b64decode(authority).decode())
         return self._apps
 
-    def _data(self, mounted: Mounted) -> Mapping[str, str] | None:
-        secret = self._api.get(SECRET, mounted.secret, self._cluster.metadata.namespace)
-        return None if secret is None else secret.get("data") or {}
-
-    def _missing(self, mounted: Mounted, data: Mapping[str, str] | None) -> list[Finding]:
-        if not (lacking := [key for key in mounted.keys if not (data or {}).get(key)]):
-            return []
-        what = "does not exist" if data is None else f"has no `{'` and no `'.join(lacking)}`"
-        place = f"Secret {self._cluster.metadata.namespace}/{mounted.secret} ({mounted.field})"
-        return [Finding("SecretMissing", f"{place} {what}: gateways cannot start until it is there")]
+    def _contents(self) -> mounts.Contents:
+        return mounts.read(self._api, self._cluster.metadata.namespace, workload.mounted(self._cluster))
 
     def _rollout(self) -> tuple[Finding, ...]:
         name = naming.gateway_workload(self._cluster.metadata.name)

@@ -1,7 +1,6 @@
 """The objects that the gateways run as, in the RealtimeCluster's namespace. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from matrixhub.api import naming
 from matrixhub.api.dataplane import Gateway
@@ -10,6 +9,7 @@ from matrixhub.backends.contract import ServiceAccount
 from matrixhub.backends.gateway import settings
 from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, gateway, stores
 from matrixhub.kube.manifests import described, pod, resources, sealed
+from matrixhub.kube.mounts import Mounted
 from matrixhub.kube.resources import Manifest
 
 COMPONENT = "gateway"
@@ -24,16 +24,6 @@ Measured: the endpoint is gone within 0.9 s.
 SPARE_SECONDS = 20
 PROGRESS_SECONDS = 120
 """How long a change may take to reach a pod before it is told that it does not."""
-
-
-@dataclass(frozen=True)
-class Mounted:
-    """A Secret that pods mount: as which volume, which of its keys, and which field of the spec names it."""
-
-    name: str
-    secret: str
-    keys: tuple[str, ...]
-    field: str
 
 
 def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
@@ -105,7 +95,7 @@ def _metrics_service(selector: dict[str, str]) -> Manifest:
 def _volumes(cluster: RealtimeCluster, name: str) -> list[Manifest]:
     return [
         {"name": settings.CONFIG, "configMap": {"name": name}},
-        *({"name": each.name, "secret": {"secretName": each.secret}} for each in mounted(cluster)),
+        *(each.volume for each in mounted(cluster)),
     ]
 
 

@@ -26,32 +26,32 @@ def _allowed(acls: Iterable[Acl]) -> str:
 
 def _marked(users: frozenset[UserClaim], topics: frozenset[TopicClaim]) -> str:
     names = sorted({claim.topic for claim in topics})
-    parts = ["its user"] * bool(users) + [f"topic{'s' * (len(names) > 1)} {_some(names)}"] * bool(names)
+    parts = ["the login"] * bool(users) + [f"topic{'s' * (len(names) > 1)} {_some(names)}"] * bool(names)
     return " and ".join(parts)
 
 
 @dataclass(frozen=True)
 class WriteMarks:
-    """What is about to be made, or taken over, is marked as the tenant's."""
+    """What is about to be made, or taken over, is marked as the user's."""
 
-    tenant: str
+    user: str
     users: frozenset[UserClaim]
     topics: frozenset[TopicClaim]
 
     def __str__(self) -> str:
-        return f"Marked {_marked(self.users, self.topics)} as {self.tenant}'s in Kafka"
+        return f"Marked {_marked(self.users, self.topics)} of {self.user} in Kafka"
 
 
 @dataclass(frozen=True)
 class RemoveMarks:
     """Marks that say nothing true any more are gone."""
 
-    tenant: str
+    user: str
     users: frozenset[UserClaim]
     topics: frozenset[TopicClaim]
 
     def __str__(self) -> str:
-        return f"Removed {self.tenant}'s old marks of {_marked(self.users, self.topics)} in Kafka"
+        return f"Removed old marks of {_marked(self.users, self.topics)} of {self.user} in Kafka"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Applied, Finding, Intent, Survey
-from matrixhub.backends.kafka import actions, codes, desired, plan, reads, writes
+from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
+from matrixhub.backends.kafka import account, actions, codes, desired, plan, reads, writes
 from matrixhub.backends.kafka.session import Session, metadata
 from matrixhub.backends.kafka.state import State
 from matrixhub.errors import BackendError
@@ -27,11 +27,15 @@ class Client:
     `admin` holds `username` and `password`, and `ca.crt` where the cluster names a CA.
     """
 
-    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
+    def __init__(
+        self, cluster: RealtimeCluster, admin: Mapping[str, str], account: ServiceAccount | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._account = account
         self._session = Session(cluster, admin)
 
     def prepare(self) -> Survey:
-        """Nothing is changed: Kafka has no shared part. What would undo the isolation of tenants is a finding.
+        """The relay's user is as it should be. What would undo the isolation of tenants is a finding.
 
         Raises:
             Unreachable: no broker answers.
@@ -45,7 +49,10 @@ class Client:
         findings = [_wildcard(resource) for resource in acls.resources if resource.resource_type in codes.SHARED]
         if any(coordinator.error_code != _REFUSED for coordinator in found.coordinators):
             findings.append(_OPEN)
-        return Survey(self._session.version, findings=tuple(findings))
+        if self._account is None:
+            return Survey(self._session.version, findings=tuple(findings))
+        repaired, conflicts = account.keep(self._session, self._account, self._cluster)
+        return Survey(self._session.version, repaired, (*findings, *conflicts))
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
         """What exists of each tenant, in a number of requests that does not grow with the tenants beyond a few."""

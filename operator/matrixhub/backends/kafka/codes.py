@@ -7,6 +7,7 @@ from matrixhub.backends.kafka.state import Acl, TopicClaim, UserClaim
 ANY = 1
 """In a filter: resources, patterns, operations or permissions of any kind."""
 LITERAL = 3
+TOPIC = 2
 USER = 7
 DESCRIBE_TOKENS = 14
 ALLOW = 3
@@ -99,8 +100,8 @@ def resource_words(numbers: tuple[int, str, int]) -> tuple[str, str, str]:
     return _word(_RESOURCES, numbers[0]), numbers[1], _word(_PATTERNS, numbers[2])
 
 
-def claim_numbers(tenant: str, claim: UserClaim | TopicClaim) -> Numbers:
-    """The mark as an ACL entry on the tenant's user.
+def claim_numbers(user: str, claim: UserClaim | TopicClaim) -> Numbers:
+    """The mark as an ACL entry on the user.
 
     Its principal is `MatrixHub:<hub>/<uid>/user/<fingerprint>` or `MatrixHub:<hub>/<uid>/topic/<name>/<partitions>`,
     with `MatrixHub-Retained` once retained. Who logs in is always a `User:`, so the entry lets nobody do anything.
@@ -111,7 +112,7 @@ def claim_numbers(tenant: str, claim: UserClaim | TopicClaim) -> Numbers:
     else:
         what = f"{_TOPIC}/{claim.topic}/{claim.partitions}"
     name = f"{kind}:{claim.mark.owner}/{what}"
-    return (USER, naming.kafka_user(tenant), LITERAL, name, "*", DESCRIBE_TOKENS, _number(_PERMISSIONS, "allow"))
+    return (USER, user, LITERAL, name, "*", DESCRIBE_TOKENS, _number(_PERMISSIONS, "allow"))
 
 
 def claim(principal_name: str) -> UserClaim | TopicClaim | None:

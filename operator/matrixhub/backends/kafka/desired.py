@@ -27,6 +27,9 @@ SMALLEST_SEGMENT = 16 * 1024**2
 LARGEST_SEGMENT = 1024**3
 """Bytes; Kafka's own default."""
 
+DEAD_LETTERS = Topics(domain=naming.RELAY_DOMAIN, events=("dead-letter",))
+"""One partition, kept as long as other topics by default."""
+
 
 def backend(intent: Intent) -> KafkaBackend:
     """The cluster's Kafka; the engine asks this backend only about clusters that have one."""
@@ -60,7 +63,7 @@ def iterations(password: str) -> int:
 
 
 def topic_names(intent: Intent) -> dict[str, Topics]:
-    """The topics of the spec by name: the cluster's, and the tenant's own, which win where both name one.
+    """The topics of the spec by name: the cluster's, the tenant's own, which win where both name one, and the relay's.
 
     Raises Rejected("InvalidTopic") for a name that Kafka does not take.
     """
@@ -70,6 +73,8 @@ def topic_names(intent: Intent) -> dict[str, Topics]:
         for group in (*backend(intent).topics, *intent.tenant.spec.kafka.topics)
         for event in group.events
     }
+    if intent.cluster.spec.relay:
+        named.setdefault(naming.dead_letters(tenant), DEAD_LETTERS)
     for name in named:
         if not LEGAL_TOPIC.fullmatch(name):
             raise Rejected(
@@ -82,6 +87,8 @@ def topic_names(intent: Intent) -> dict[str, Topics]:
 def desired(intent: Intent) -> State:
     """What should exist in the intent's phase. Topics are named for ACTIVE only: no other phase makes or alters one."""
     state = State(intent.tenant.id, intent.owner, intent.phase, backend(intent).replication_factor)
+    if intent.cluster.spec.relay and intent.phase in (Phase.ACTIVE, Phase.SUSPENDED):
+        state = replace(state, writers=frozenset({naming.relay(intent.cluster.key)}))
     if intent.phase is Phase.ACTIVE:
         return _active(intent, state)
     if intent.phase is Phase.SUSPENDED:
@@ -143,6 +150,11 @@ def denials(tenant: str) -> Iterator[Acl]:
     """What shuts the tenant out whatever anybody else grants; Kafka asks the ACLs at every request, so at once."""
     for resource in ("topic", "group", "transactional-id"):
         yield Acl(resource, naming.kafka_prefix(tenant), "prefixed", "all", "deny")
+
+
+def dead_letter_acl(tenant: str) -> Acl:
+    """What lets the relay write down what it could not deliver."""
+    return Acl("topic", naming.dead_letters(tenant), "literal", "write")
 
 
 def _quotas(intent: Intent) -> Iterator[Quota]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from matrixhub.api import naming
 from matrixhub.backends.contract import Mark, Owner, Phase
 from matrixhub.backends.kafka.actions import (
     Action,
@@ -21,6 +20,7 @@ from matrixhub.backends.kafka.actions import (
     SetQuotas,
     WriteMarks,
 )
+from matrixhub.backends.kafka.desired import dead_letter_acl
 from matrixhub.backends.kafka.state import State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Conflict
 
@@ -64,12 +64,13 @@ def _whose(claims: Iterable[UserClaim | TopicClaim]) -> str:
 
 def _meet(desired: State, observed: State) -> None:
     """Nothing that the tenant needs belongs to somebody else."""
-    user = naming.kafka_user(desired.tenant)
+    user = desired.user
     _check(f"user {user}", observed.user_claims, desired.owner)
     if not observed.user_claims and (found := _parts(observed)):
+        otherwise = "" if desired.service else ", or name the Tenant otherwise"
         raise Conflict(
             f"Kafka already has {found} for user {user}, which Matrix Hub did not make: "
-            f"remove them if nobody needs them, or name the Tenant otherwise",
+            f"remove them if nobody needs them{otherwise}",
             owner="unknown",
         )
     existing = {topic.name for topic in observed.topics}
@@ -158,6 +159,7 @@ def _released(desired: State, observed: State) -> State:
         acls=frozenset() if ours else observed.acls,
         quotas=frozenset() if ours else observed.quotas,
         groups=frozenset() if ours and not retain else observed.groups,
+        writers=frozenset() if ours else observed.writers,
     )
 
 
@@ -165,16 +167,21 @@ def _steps(settled: State, observed: State) -> Iterator[Action]:
     """The steps from one state to the other, whatever they are."""
     users, topics = settled.user_claims - observed.user_claims, settled.topic_claims - observed.topic_claims
     if users or topics:
-        yield WriteMarks(settled.tenant, users, topics)
-    yield from _user_steps(naming.kafka_user(settled.tenant), settled, observed)
+        yield WriteMarks(settled.user, users, topics)
+    yield from _user_steps(settled.user, settled, observed)
     yield from _topic_steps(settled, observed)
     if allowed := frozenset(acl for acl in settled.acls - observed.acls if acl.permission != "deny"):
-        yield AddAcls(naming.kafka_user(settled.tenant), allowed)
+        yield AddAcls(settled.user, allowed)
+    dead_letters = frozenset({dead_letter_acl(settled.tenant)})
+    for writer in settled.writers - observed.writers:
+        yield AddAcls(writer, dead_letters)
+    for writer in observed.writers - settled.writers:
+        yield RemoveAcls(writer, dead_letters)
     if groups := observed.groups - settled.groups:
         yield DeleteGroups(tuple(sorted(groups)))
     users, topics = observed.user_claims - settled.user_claims, observed.topic_claims - settled.topic_claims
     if users or topics:
-        yield RemoveMarks(settled.tenant, users, topics)
+        yield RemoveMarks(settled.user, users, topics)
 
 
 def _user_steps(user: str, settled: State, observed: State) -> Iterator[Action]:

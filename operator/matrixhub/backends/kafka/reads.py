@@ -5,15 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matrixhub.api import naming
-from matrixhub.backends.contract import Intent, Phase
+from matrixhub.backends.contract import Intent, Phase, ServiceAccount
 from matrixhub.backends.kafka import codes
-from matrixhub.backends.kafka.desired import backend, topic_names
+from matrixhub.backends.kafka.desired import backend, dead_letter_acl, topic_names
 from matrixhub.backends.kafka.requests import SET_ON_TOPIC
 from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
 from matrixhub.backends.kafka.state import (
     ALL_CLIENTS,
     DEFAULT_CLIENT,
     MANAGED_CONFIGS,
+    Acl,
     Quota,
     Scram,
     State,
@@ -49,23 +50,38 @@ def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State | Ba
                 wanted[intent.tenant.id] = frozenset()
     tenants = [intent for intent in intents if intent.tenant.id in wanted]
     if tenants:
-        states |= _Reading(session, [intent.tenant.id for intent in tenants]).states(tenants, wanted)
+        users = {naming.kafka_user(intent.tenant.id): intent.tenant.id for intent in tenants}
+        relay = naming.relay(intents[0].cluster.key) if intents[0].cluster.spec.relay else ""
+        states |= _Reading(session, users, relay).states(tenants, wanted)
     return states
 
 
-class _Reading:
-    """One look at the tenants' users, marks and ACLs; their topics and groups are asked for after it."""
+def read_account(session: Session, account: ServiceAccount) -> State:
+    """What exists of the relay's own user. What lets it at the dead letters of tenants is theirs, and not in it."""
+    return _Reading(session, {account.login: account.login}).service(account)
 
-    def __init__(self, session: Session, tenants: Sequence[str]) -> None:
+
+class _Reading:
+    """One look at users, marks and ACLs; topics and groups are asked for after it.
+
+    `users` has each user's tenant, or itself. What `relay` may write of the tenants' is looked at too.
+    """
+
+    def __init__(self, session: Session, users: Mapping[str, str], relay: str = "") -> None:
         self._session = session
-        self._tenants = {naming.kafka_user(tenant): tenant for tenant in tenants}
+        self._tenants = users
+        self._relay = relay
+        self._graves = {naming.dead_letters(tenant): tenant for tenant in users.values()} if relay else {}
+        self._writers: dict[str, set[str]] = defaultdict(set)
         self._users: dict[str, set[UserClaim]] = defaultdict(set)
         self._topics: dict[str, set[TopicClaim]] = defaultdict(set)
         self._acls: dict[str, set[Any]] = defaultdict(set)
         self._logins: dict[str, set[Scram]] = defaultdict(set)
         self._quotas: dict[str, set[Quota]] = defaultdict(set)
-        everyone = len(tenants) > FEW
-        acls = _all_acls() if everyone else [request for user in self._tenants for request in _acls_of(user)]
+        everyone = len(users) > FEW
+        acls = [acl_filter()] if everyone else [request for user in self._tenants for request in _acls_of(user)]
+        if relay and not everyone:
+            acls += [_dead_letter_acls(relay, topic) for topic in self._graves]
         quotas = [_quotas_of(None)] if everyone else [_quotas_of(user) for user in self._tenants]
         logins = messages.DescribeUserScramCredentialsRequest(users=None if everyone else [(u,) for u in self._tenants])
         for answer in session.send(acls):
@@ -81,7 +97,9 @@ class _Reading:
             marked = self._tenants.get(resource.resource_name) if resource.resource_type == codes.USER else None
             for entry in resource.acls:
                 kind, _, name = entry.principal.partition(":")
-                if kind == "User":
+                if kind == "User" and name == self._relay:
+                    self._take_writer(codes.acl(_numbers(resource, entry)))
+                elif kind == "User":
                     if tenant := self._tenants.get(name):
                         self._acls[tenant].add(codes.acl(_numbers(resource, entry)))
                 elif marked and (claim := codes.claim(entry.principal)):
@@ -89,6 +107,11 @@ class _Reading:
                         self._users[marked].add(claim)
                     else:
                         self._topics[marked].add(claim)
+
+    def _take_writer(self, acl: Acl) -> None:
+        tenant = self._graves.get(acl.name)
+        if tenant and acl == dead_letter_acl(tenant):
+            self._writers[tenant].add(self._relay)
 
     def _take_quotas(self, answer: Any) -> None:
         for entry in answer.entries or ():
@@ -129,9 +152,24 @@ class _Reading:
                 acls=frozenset(self._acls[intent.tenant.id]),
                 quotas=frozenset(self._quotas[intent.tenant.id]),
                 groups=frozenset(groups[intent.tenant.id] if intent.phase is Phase.DELETED else ()),
+                writers=frozenset(self._writers[intent.tenant.id]),
             )
             for intent in intents
         }
+
+    def service(self, account: ServiceAccount) -> State:
+        login = account.login
+        return State(
+            tenant=login,
+            owner=account.owner,
+            phase=Phase.ACTIVE,
+            replicas=0,
+            user_claims=frozenset(self._users[login]),
+            logins=frozenset(self._logins[login]),
+            acls=frozenset(acl for acl in self._acls[login] if acl != dead_letter_acl(acl.name.partition(".")[0])),
+            quotas=frozenset(self._quotas[login]),
+            service=login,
+        )
 
 
 def _numbers(resource: Any, entry: Any) -> codes.Numbers:
@@ -162,15 +200,20 @@ def acl_filter(**narrowed: Any) -> Any:
     )
 
 
-def _all_acls() -> list[Any]:
-    return [acl_filter()]
-
-
 def _acls_of(user: str) -> list[Any]:
     return [
         acl_filter(principal_filter=f"User:{user}"),
         acl_filter(resource_type_filter=codes.USER, resource_name_filter=user, pattern_type_filter=codes.LITERAL),
     ]
+
+
+def _dead_letter_acls(user: str, topic: str) -> Any:
+    return acl_filter(
+        principal_filter=f"User:{user}",
+        resource_type_filter=codes.TOPIC,
+        resource_name_filter=topic,
+        pattern_type_filter=codes.LITERAL,
+    )
 
 
 def _quotas_of(user: str | None) -> Any:

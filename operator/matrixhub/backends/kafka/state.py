@@ -6,6 +6,7 @@ on the resource `User:tenant-<id>` of type USER, for principals of a type nobody
 
 from dataclasses import dataclass, field
 
+from matrixhub.api import naming
 from matrixhub.backends.contract import Mark, Owner, Phase
 
 MANAGED_CONFIGS = ("retention.ms", "retention.bytes", "segment.bytes")
@@ -78,7 +79,9 @@ class State:
     """A tenant's share. The first four fields say whose and in which phase: the same in desired and observed.
 
     An observed state holds the topics that are marked for the tenant and, marked or not, those that its spec names.
-    `groups` are observed only where they are to be deleted. `password` is what the login is to be set to: it is in no
+    `groups` are observed only where they are to be deleted. `writers` are the users, beside its own, that may write its
+    dead letters: none or the relay's. `service` is the login of a RealtimeCluster's own relay, whose share this is
+    then, under `tenant` of the same name. `password` is what the login is to be set to: it is in no
     comparison and no repr.
     """
 
@@ -93,4 +96,11 @@ class State:
     acls: frozenset[Acl] = frozenset()
     quotas: frozenset[Quota] = frozenset()
     groups: frozenset[str] = frozenset()
+    writers: frozenset[str] = frozenset()
+    service: str = ""
     password: str = field(default="", repr=False, compare=False)
+
+    @property
+    def user(self) -> str:
+        """Who logs in."""
+        return self.service or naming.kafka_user(self.tenant)

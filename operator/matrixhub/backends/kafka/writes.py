@@ -229,9 +229,9 @@ def _await(done: Callable[[], bool]) -> bool:
 
 def _marks(step: WriteMarks | RemoveMarks) -> Iterator[codes.Numbers]:
     for user in step.users:
-        yield codes.claim_numbers(step.tenant, user)
+        yield codes.claim_numbers(step.user, user)
     for topic in step.topics:
-        yield codes.claim_numbers(step.tenant, topic)
+        yield codes.claim_numbers(step.user, topic)
 
 
 def _changes(step: SetQuotas) -> Iterator[requests.QuotaChange]:

@@ -1,0 +1,1 @@
+"""The relay of a RealtimeCluster, as pods in its namespace."""

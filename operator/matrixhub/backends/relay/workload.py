@@ -1,0 +1,154 @@
+"""The objects that the relay runs as, in the RealtimeCluster's namespace. Pure."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from matrixhub.api import naming
+from matrixhub.api.dataplane import Gateway, Relay
+from matrixhub.api.realtimecluster import KafkaBackend, PostgresBackend, RealtimeCluster
+from matrixhub.errors import Rejected
+from matrixhub.kube.manifests import described, pod, resources, sealed
+from matrixhub.kube.mounts import Mounted
+from matrixhub.kube.resources import Manifest
+
+COMPONENT = "relay"
+PORT = 9102
+FOLDER = "/etc/relay"
+CONFIG, CONFIG_FILE = "config", "relay.json"
+KAFKA_CA, POSTGRES_CA, GATEWAY_CERTIFICATE = "kafka-ca", "postgres-ca", "gateway-certificate"
+"""What is mounted below `FOLDER`, by the name of its volume."""
+GRACE_SECONDS, SPARE_SECONDS = 20, 10
+"""How long what is under way may take after SIGTERM, and what leaving Kafka may take on top."""
+PROGRESS_SECONDS = 120
+"""How long a change may take to reach a pod before it is told that it does not."""
+
+
+def parts(cluster: RealtimeCluster) -> tuple[Relay, Gateway, KafkaBackend, PostgresBackend]:
+    """The relay, and what it works between; raises Rejected when one is missing, which the CRD does not let happen."""
+    spec = cluster.spec
+    if spec.relay is None or spec.gateway is None or spec.kafka is None or spec.postgres is None:
+        raise Rejected("BackendMissing", f"RealtimeCluster {cluster.key}: a relay needs kafka, gateway and postgres")
+    return spec.relay, spec.gateway, spec.kafka, spec.postgres
+
+
+def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
+    """The Secrets that pods mount. Of the gateways' certificate they get the public half."""
+    _, gateway, kafka, postgres = parts(cluster)
+    found = []
+    if kafka.ca_secret_ref:
+        found.append(Mounted(KAFKA_CA, kafka.ca_secret_ref.name, ("ca.crt",), "spec.kafka.caSecretRef"))
+    if postgres.ca_secret_ref:
+        found.append(Mounted(POSTGRES_CA, postgres.ca_secret_ref.name, ("ca.crt",), "spec.postgres.caSecretRef"))
+    if gateway.tls:
+        found.append(Mounted(GATEWAY_CERTIFICATE, gateway.tls.secret_name, ("tls.crt",), "spec.gateway.tls"))
+    return tuple(found)
+
+
+def config(cluster: RealtimeCluster, gateway_address: str) -> str:
+    """The program's settings (`matrixhub.relay.settings`), without any secret. The address is host:port."""
+    relay, gateway, kafka, postgres = parts(cluster)
+    login = naming.gateway(cluster.key)
+    settings: dict[str, Any] = {
+        "routes": [{"topics": r.topics, "channel": r.channel, "event": r.event} for r in relay.routes],
+        "kafka": {
+            "bootstrapServers": list(kafka.bootstrap_servers),
+            "securityProtocol": kafka.security_protocol,
+            "saslMechanism": kafka.sasl_mechanism,
+            "caFile": f"{FOLDER}/{KAFKA_CA}/ca.crt" if kafka.ca_secret_ref else "",
+            "group": naming.relay(cluster.key),
+        },
+        "gateway": {
+            "url": f"{'https' if gateway.tls else 'http'}://{gateway_address}",
+            "certificateFile": f"{FOLDER}/{GATEWAY_CERTIFICATE}/tls.crt" if gateway.tls else "",
+        },
+        "apps": {
+            "host": postgres.host,
+            "port": postgres.port,
+            "database": postgres.database,
+            "sslMode": postgres.ssl_mode,
+            "caFile": f"{FOLDER}/{POSTGRES_CA}/ca.crt" if postgres.ca_secret_ref else "",
+            "schemaName": login,
+        },
+        "port": PORT,
+        "graceSeconds": GRACE_SECONDS,
+    }
+    return json.dumps(settings, indent=1)
+
+
+def manifests(cluster: RealtimeCluster, image: str, gateway_address: str, seals: Sequence[str]) -> tuple[Manifest, ...]:
+    """Every object, the Deployment last. `seals` is what pods read at their start: they follow when it changes."""
+    relay, *_ = parts(cluster)
+    name = naming.relay_workload(cluster.metadata.name)
+    selector = naming.workload_labels(COMPONENT, cluster.metadata.name)
+    settings = config(cluster, gateway_address)
+    volumes = [{"name": CONFIG, "configMap": {"name": name}}, *(each.volume for each in mounted(cluster))]
+    template = pod(cluster, COMPONENT, relay, _container(cluster, image), volumes, GRACE_SECONDS + SPARE_SECONDS)
+    objects: tuple[tuple[str, Manifest], ...] = (
+        ("ServiceAccount", {"automountServiceAccountToken": False}),
+        ("ConfigMap", {"data": {CONFIG_FILE: settings}}),
+        ("PodDisruptionBudget", {"spec": _budget(selector)}),
+        ("Deployment", {"spec": _deployment(selector, sealed(template, settings, *seals))}),
+    )
+    return tuple(described(cluster, COMPONENT, kind, name, body) for kind, body in objects)
+
+
+def _budget(selector: dict[str, str]) -> Manifest:
+    """One at a time; a relay that never gets ready does not keep a node from being drained."""
+    return {
+        "selector": {"matchLabels": selector},
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+
+
+def _deployment(selector: dict[str, str], template: Manifest) -> Manifest:
+    """Without `replicas`: the scaler alone writes that."""
+    return {
+        "selector": {"matchLabels": selector},
+        "progressDeadlineSeconds": PROGRESS_SECONDS,
+        "revisionHistoryLimit": 3,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": template,
+    }
+
+
+def _container(cluster: RealtimeCluster, image: str) -> Manifest:
+    relay, *_ = parts(cluster)
+    return {
+        "name": COMPONENT,
+        "image": image,
+        "imagePullPolicy": relay.image_pull_policy,
+        "args": ["relay", "--config", f"{FOLDER}/{CONFIG}/{CONFIG_FILE}"],
+        "env": [
+            {"name": "MATRIXHUB_LOG_FORMAT", "value": "json"},
+            _login(cluster, "KAFKA_USERNAME", "relay-login"),
+            _login(cluster, "KAFKA_PASSWORD", "relay-password"),
+            _login(cluster, "APPS_USERNAME", "gateway-login"),
+            _login(cluster, "APPS_PASSWORD", "gateway-password"),
+        ],
+        "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": resources(relay.resources),
+        # The driver's imports alone take a second of a whole core.
+        "startupProbe": _probe("/healthz", period=1, failures=60),
+        "readinessProbe": _probe("/readyz", period=2, failures=5),
+        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "volumeMounts": [
+            {"name": each, "mountPath": f"{FOLDER}/{each}", "readOnly": True}
+            for each in (CONFIG, *(each.name for each in mounted(cluster)))
+        ],
+    }
+
+
+def _login(cluster: RealtimeCluster, name: str, key: str) -> Manifest:
+    reference = {"name": naming.accounts_secret(cluster.metadata.name), "key": key}
+    return {"name": f"MATRIXHUB_RELAY_{name}", "valueFrom": {"secretKeyRef": reference}}
+
+
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
+    return {
+        "httpGet": {"path": path, "port": "metrics", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+        "failureThreshold": failures,
+    }
