@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from demo import cluster
+from demo import cluster, event
 
 NEXT = """
 It is running. To try next:
@@ -16,6 +16,7 @@ It is running. To try next:
   . {state}/env                      # kubectl, psql, redis-cli and aws now reach the stand
   kubectl get tenants -o wide
   kubectl describe tenant greenwood
+  kubectl -n matrixhub describe realtimecluster main      # the gateways, and why they are as many as they are
 
   uri=$(kubectl -n tenant-greenwood get secret postgres -o go-template='{{{{.data.uri | base64decode}}}}')
   psql "$uri" -c 'select count(*) from students'          # Greenwood's own, and nobody else's
@@ -54,7 +55,11 @@ def main() -> int:
         cluster.kubectl(env, "get", "tenants,realtimeclusters", "-A", "-o", "wide", quiet=False)
         print("The Tenants are not Ready; `python3 dev/stand logs operator` tells more.", file=sys.stderr)
         return 1
-    step(began, "All Tenants are Ready\n")
+    step(began, "All Tenants are Ready; waiting for the gateways and the relay")
+    cluster.kubectl(env, "-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=120s", "realtimecluster/main")
+    step(began, "Greenwood's service produces to institution.updates, its browser listens on the gateways\n")
+    told, seconds = event.seen(env, "greenwood", "institution.updates")
+    print(f"  {told}\n  received {seconds * 1000:.0f} ms after it was produced\n")
     cluster.kubectl(env, "get", "tenants", quiet=False)
     print()
     cluster.kubectl(env, "get", "realtimeclusters", "-A", quiet=False)

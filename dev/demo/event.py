@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from demo.cluster import get
 
@@ -50,10 +51,24 @@ def produced(env: Mapping[str, str], tenant: str, topic: str, value: Mapping[str
         producer.send(f"{tenant}.{topic}", json.dumps(value).encode()).get(timeout=PATIENCE)
 
 
-def seen(env: Mapping[str, str], tenant: str, gateway: str, topic: str, channel: str) -> tuple[str, float]:
-    """The event as the subscriber read it, and the seconds it took from the producer; raises TimeoutError."""
+def gateways(env: Mapping[str, str]) -> str:
+    """Where the gateways of the RealtimeCluster `main` are reached, as host:port."""
+    service = get(env, "service", "main-gateway", "-n", "matrixhub")["spec"]
+    return f"{service['clusterIP']}:{service['ports'][0]['port']}"
+
+
+def seen(env: Mapping[str, str], tenant: str, topic: str) -> tuple[str, float]:
+    """The event as a subscriber read it, and the seconds it took from the producer. Raises TimeoutError.
+
+    The sample's routes name a channel after its topic: `institution.updates`.
+    """
+    gateway, channel = gateways(env), topic
     key = secret(env, tenant, "gateway")["PUSHER_APP_KEY"]
-    with connect(f"ws://{gateway}/app/{key}?protocol=7&client=demo&version=1", open_timeout=PATIENCE) as socket:
+    origins = get(env, "tenant", tenant)["spec"]["gateway"].get("allowedOrigins")
+    origin = Origin(origins[0]) if origins else None
+    with connect(
+        f"ws://{gateway}/app/{key}?protocol=7&client=demo&version=1", origin=origin, open_timeout=PATIENCE
+    ) as socket:
         socket.recv(PATIENCE)
         socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}))
         socket.recv(PATIENCE)
