@@ -43,10 +43,9 @@ def session(hub: Hub) -> Iterator[Session]:
 
 def seen(session: Session, group: str = GROUP) -> GroupSample:
     """The group, with the partitions of this test's tenant alone."""
-    sample = look(session, group, STARTED)
+    sample = look(session, group, STARTED, {LAKE})
     assert isinstance(sample, GroupSample), sample
-    own = tuple(each for each in sample.partitions if each.topic.startswith(LAKE))
-    return GroupSample(sample.taken, sample.state, sample.members, own)
+    return sample
 
 
 def test_a_group_at_work_is_seen_with_its_members_and_what_waits(lake: Login, session: Session) -> None:
@@ -93,8 +92,14 @@ def test_a_group_that_nobody_knows_has_committed_nothing(lake: Login, session: S
     assert sum(each.end for each in sample.partitions) > 0
 
 
+def test_what_belongs_to_tenants_of_another_realtimecluster_is_not_counted(hub: Hub, session: Session) -> None:
+    sample = look(session, GROUP, STARTED, {"somebody-else"})
+    assert isinstance(sample, GroupSample)
+    assert sample.partitions == ()
+
+
 def test_a_wrong_password_is_missing_metrics_and_says_what_to_do(hub: Hub) -> None:
     session = Session(hub.cluster, {"username": hub.admin.username, "password": "wrong"})
-    sample = look(session, GROUP, STARTED)
+    sample = look(session, GROUP, STARTED, {LAKE})
     assert isinstance(sample, Missing)
     assert "put the right `username` and `password` there" in sample.message

@@ -175,12 +175,19 @@ def test_rights_at_dead_letters_that_were_lost_come_back_with_the_tenant(hub: Hu
     remove_acls(hub, f"User:{relay.username}")
     until_repaired(hub)
     assert hub.converge(hub.intent(ONE)) == [
-        f"Set ACLs of {relay.username}: write on topic {naming.dead_letters(ONE)}",
+        f"Set ACLs of {relay.username}: read on topic {ONE}.*, write on topic {naming.dead_letters(ONE)}",
     ]
     many = [hub.intent(ONE), hub.intent(OTHER)]
     hub.converge(*many)
     assert hub.client.prepare().repaired == ()
     send(relay.producer(enable_idempotence=False), naming.dead_letters(OTHER), b"poison")
+
+
+def test_a_relay_does_not_see_tenants_of_another_realtimecluster(hub: Hub, relay: Login) -> None:
+    stranger = hub.intent("re-elsewhere", on=with_relay(hub.stand, "re-second"))
+    hub.converge(stranger)
+    assert f"{ONE}.exams.started" in relay.consumer().topics()
+    assert not [topic for topic in relay.consumer().topics() if topic.startswith("re-elsewhere")]
 
 
 def test_a_new_password_holds_and_the_old_one_no_more(hub: Hub, relay: Login) -> None:

@@ -70,7 +70,7 @@ class Controller:
         self.registrar = Registrar(api, self._composer.compose, self._written)
         desk = HousingDesk(housing, self.roster, credentials, api, self)
         self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH)
-        self._scaler = Scaler(api, self._kafka, self._scaled)
+        self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,10 +49,13 @@ class Scaler:
         self,
         api: KubeApi,
         kafka: Callable[[RealtimeCluster], Session],
+        tenants: Callable[[str], Iterable[str]],
         report: Callable[[str, Report], None],
     ) -> None:
+        """`kafka` makes a session, `tenants` names who lives on a RealtimeCluster, `report` hears of each look."""
         self._api = api
         self._kafka = kafka
+        self._tenants = tenants
         self._report = report
         self._source = GatewaySource(api)
         self._known: dict[str, _Memory] = {}
@@ -88,7 +91,9 @@ class Scaler:
     async def _turn(self, key: str, memory: _Memory) -> None:
         began = time.monotonic()
         try:
-            report = await asyncio.get_running_loop().run_in_executor(self._threads, self._look, memory)
+            report = await asyncio.get_running_loop().run_in_executor(
+                self._threads, self._look, memory, frozenset(self._tenants(key))
+            )
             if self._known.get(key) is memory:
                 self._report(key, report)
         except Exception:
@@ -98,14 +103,15 @@ class Scaler:
             memory.due = began + max(EVERY, SHARE * took)
             memory.busy = False
 
-    def _look(self, memory: _Memory) -> Report:
+    def _look(self, memory: _Memory, tenants: frozenset[str]) -> Report:
         """Everything of one RealtimeCluster, in its thread."""
         cluster, scaled, seen = memory.cluster, [], None
         if workload := workloads.gateways(cluster):
             seen = self._source.look(cluster)
             scaled.append(self._scale(memory, workload, seen.samples))
         scaled += [
-            self._scale(memory, consumer, self._group(memory, consumer)) for consumer in workloads.consumers(cluster)
+            self._scale(memory, consumer, self._group(memory, consumer, tenants))
+            for consumer in workloads.consumers(cluster)
         ]
         report = Report(tuple(scaled), seen)
         measure(cluster.key, report)
@@ -137,13 +143,13 @@ class Scaler:
             patch = {"metadata": {"annotations": {DELETION_COST: str(cost)}}}
             self._api.patch(POD, pod, namespace, patch)
 
-    def _group(self, memory: _Memory, consumer: Consumers) -> Group:
+    def _group(self, memory: _Memory, consumer: Consumers, tenants: frozenset[str]) -> Group:
         """The consumer group. After trouble the next look begins with a new session, its credentials just read."""
         try:
             memory.session = memory.session or self._kafka(memory.cluster)
         except BackendError as error:
             return Missing(error.message)
-        sample = groups.look(memory.session, consumer.group, consumer.topics)
+        sample = groups.look(memory.session, consumer.group, consumer.topics, tenants)
         if isinstance(sample, Missing):
             memory.session.close()
             memory.session = None

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 from matrixhub.backends.contract import Mark, Owner, Phase
 from matrixhub.backends.kafka import actions, codes
 from matrixhub.backends.kafka.actions import Action
+from matrixhub.backends.kafka.desired import relay_grants
 from matrixhub.backends.kafka.plan import plan, settle
-from matrixhub.backends.kafka.state import Acl, Quota, Scram, State, Topic, TopicClaim, UserClaim
+from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Conflict
 
 OWNER = Owner("hub", "uid")
 OWNERS = [OWNER, Owner("hub", "earlier-uid"), Owner("other-hub", "uid")]
 NAMES = [f"green.exams.{event}" for event in ("started", "submitted", "graded")]
-RELAY = frozenset({"relay-01234567"})
+RELAY_ACLS = [RelayAcl("relay-01234567", acl) for acl in sorted(relay_grants("green"), key=str)]
 PASSWORD = "the-secret-password-of-the-tenant"
 
 MARKS = [Mark(owner, retained) for owner in OWNERS for retained in (False, True)]
@@ -51,14 +52,14 @@ quotas = st.lists(
     unique_by=lambda quota: (quota.key, quota.client),
 ).map(frozenset)
 
-relays = st.sampled_from([frozenset(), RELAY])
+relay_acls = st.frozensets(st.sampled_from(RELAY_ACLS))
 
 
 @st.composite
 def states(draw: st.DrawFn, phase: Phase) -> State:
     """Anything that may be found, marked by anybody or nobody; half the time only such as meets no Conflict."""
     friendly = draw(st.booleans())
-    found = State("green", OWNER, phase, 1, topics=draw(topics), writers=draw(relays))
+    found = State("green", OWNER, phase, 1, topics=draw(topics), relay_acls=draw(relay_acls))
     found = replace(found, logins=draw(logins), acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas))
     users = [claim for claim in USER_CLAIMS if claim.mark.admits(OWNER)] if friendly else USER_CLAIMS
     marked = [claim for claim in TOPIC_CLAIMS if claim.mark.admits(OWNER)] if friendly else TOPIC_CLAIMS
@@ -81,7 +82,7 @@ def wishes(draw: st.DrawFn, phase: Phase) -> State:
     state = State("green", OWNER, phase, 1)
     if phase in (Phase.RETAINED, Phase.DELETED):
         return state
-    state = replace(state, acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas), writers=draw(relays))
+    state = replace(state, acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas), relay_acls=draw(relay_acls))
     if phase is Phase.SUSPENDED:
         return replace(state, user_claims=frozenset({UserClaim(Mark(OWNER), "")}))
     wanted = draw(topics)
@@ -114,9 +115,9 @@ def _apply(state: State, step: Action) -> State:  # noqa: C901, PLR0911, PLR0912
                 state, user_claims=state.user_claims - step.users, topic_claims=state.topic_claims - step.topics
             )
         case actions.AddAcls() if step.user != state.user:
-            return replace(state, writers=state.writers | {step.user})
+            return replace(state, relay_acls=state.relay_acls | {RelayAcl(step.user, acl) for acl in step.acls})
         case actions.RemoveAcls() if step.user != state.user:
-            return replace(state, writers=state.writers - {step.user})
+            return replace(state, relay_acls=state.relay_acls - {RelayAcl(step.user, acl) for acl in step.acls})
         case actions.AddAcls():
             return replace(state, acls=state.acls | step.acls)
         case actions.RemoveAcls():
@@ -244,7 +245,9 @@ def test_a_plan_names_nothing_that_is_not_marked_as_the_tenants(pair: tuple[Stat
         for step in steps
     ):
         assert all(ours(claim.mark) for claim in found.user_claims)
-        assert found.user_claims or not (found.acls or found.logins or found.quotas or found.writers - wanted.writers)
+        assert found.user_claims or not (
+            found.acls or found.logins or found.quotas or found.relay_acls - wanted.relay_acls
+        )
     for step in steps:
         if isinstance(step, actions.RemoveMarks):
             assert all(ours(claim.mark) for claim in (*step.users, *step.topics))

@@ -12,9 +12,9 @@ from matrixhub.errors import Conflict
 
 
 def desired(account: ServiceAccount, cluster: RealtimeCluster) -> State:
-    """It reads every topic (tenants' topics have no prefix in common) in a group of its own name, and alters nothing.
+    """It reads in a group of its own name, and alters nothing.
 
-    Which dead letters it may write is part of each tenant's share.
+    Which topics it may read, and which dead letters write, is part of each tenant's share.
     """
     if cluster.spec.kafka is None:
         raise ValueError(f"RealtimeCluster {cluster.key} has no kafka")
@@ -25,7 +25,7 @@ def desired(account: ServiceAccount, cluster: RealtimeCluster) -> State:
         replicas=0,
         user_claims=frozenset({UserClaim(Mark(account.owner), password_fingerprint(account.password))}),
         logins=frozenset({Scram(cluster.spec.kafka.sasl_mechanism, iterations(account.password))}),
-        acls=frozenset({Acl("topic", "*", "literal", "read"), Acl("group", account.login, "literal", "read")}),
+        acls=frozenset({Acl("group", account.login, "literal", "read")}),
         service=account.login,
         password=account.password,
     )

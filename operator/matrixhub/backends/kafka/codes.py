@@ -95,6 +95,11 @@ def acl(numbers: Numbers) -> Acl:
     )
 
 
+def pattern_number(acl: Acl) -> int:
+    """How the entry's name is to be taken."""
+    return _number(_PATTERNS, acl.pattern)
+
+
 def resource_words(numbers: tuple[int, str, int]) -> tuple[str, str, str]:
     """Type, name and pattern of a resource in words."""
     return _word(_RESOURCES, numbers[0]), numbers[1], _word(_PATTERNS, numbers[2])

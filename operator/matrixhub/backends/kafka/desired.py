@@ -9,7 +9,7 @@ from matrixhub.api import naming
 from matrixhub.api.realtimecluster import KafkaBackend
 from matrixhub.api.tenant import Topics
 from matrixhub.backends.contract import Intent, Mark, Phase
-from matrixhub.backends.kafka.state import Acl, Quota, Scram, State, Topic, TopicClaim, UserClaim
+from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Rejected
 
 LEGAL_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -88,7 +88,8 @@ def desired(intent: Intent) -> State:
     """What should exist in the intent's phase. Topics are named for ACTIVE only: no other phase makes or alters one."""
     state = State(intent.tenant.id, intent.owner, intent.phase, backend(intent).replication_factor)
     if intent.cluster.spec.relay and intent.phase in (Phase.ACTIVE, Phase.SUSPENDED):
-        state = replace(state, writers=frozenset({naming.relay(intent.cluster.key)}))
+        relay = naming.relay(intent.cluster.key)
+        state = replace(state, relay_acls=frozenset(RelayAcl(relay, acl) for acl in relay_grants(intent.tenant.id)))
     if intent.phase is Phase.ACTIVE:
         return _active(intent, state)
     if intent.phase is Phase.SUSPENDED:
@@ -152,9 +153,13 @@ def denials(tenant: str) -> Iterator[Acl]:
         yield Acl(resource, naming.kafka_prefix(tenant), "prefixed", "all", "deny")
 
 
-def dead_letter_acl(tenant: str) -> Acl:
-    """What lets the relay write down what it could not deliver."""
-    return Acl("topic", naming.dead_letters(tenant), "literal", "write")
+def relay_grants(tenant: str) -> frozenset[Acl]:
+    """What the relay of the tenant's RealtimeCluster may do: read its topics, write down what it could not deliver.
+
+    So a relay does not even see the topics of tenants of another RealtimeCluster on the same Kafka.
+    """
+    read = Acl("topic", naming.kafka_prefix(tenant), "prefixed", "read")
+    return frozenset({read, Acl("topic", naming.dead_letters(tenant), "literal", "write")})
 
 
 def _quotas(intent: Intent) -> Iterator[Quota]:

@@ -1,5 +1,6 @@
 """From observed to desired: the steps, and what stands in the way."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -20,8 +21,7 @@ from matrixhub.backends.kafka.actions import (
     SetQuotas,
     WriteMarks,
 )
-from matrixhub.backends.kafka.desired import dead_letter_acl
-from matrixhub.backends.kafka.state import State, Topic, TopicClaim, UserClaim
+from matrixhub.backends.kafka.state import Acl, RelayAcl, State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Conflict
 
 _HELD = (Phase.ACTIVE, Phase.SUSPENDED)
@@ -159,7 +159,7 @@ def _released(desired: State, observed: State) -> State:
         acls=frozenset() if ours else observed.acls,
         quotas=frozenset() if ours else observed.quotas,
         groups=frozenset() if ours and not retain else observed.groups,
-        writers=frozenset() if ours else observed.writers,
+        relay_acls=frozenset() if ours else observed.relay_acls,
     )
 
 
@@ -172,11 +172,10 @@ def _steps(settled: State, observed: State) -> Iterator[Action]:
     yield from _topic_steps(settled, observed)
     if allowed := frozenset(acl for acl in settled.acls - observed.acls if acl.permission != "deny"):
         yield AddAcls(settled.user, allowed)
-    dead_letters = frozenset({dead_letter_acl(settled.tenant)})
-    for writer in settled.writers - observed.writers:
-        yield AddAcls(writer, dead_letters)
-    for writer in observed.writers - settled.writers:
-        yield RemoveAcls(writer, dead_letters)
+    for relay, acls in _by_user(settled.relay_acls - observed.relay_acls):
+        yield AddAcls(relay, acls)
+    for relay, acls in _by_user(observed.relay_acls - settled.relay_acls):
+        yield RemoveAcls(relay, acls)
     if groups := observed.groups - settled.groups:
         yield DeleteGroups(tuple(sorted(groups)))
     users, topics = observed.user_claims - settled.user_claims, observed.topic_claims - settled.topic_claims
@@ -233,3 +232,10 @@ def _refusals(desired: State, observed: State) -> Iterator[Refuse]:
             f"{sentences}: Kafka never takes partitions away. Ask for as many as there are, "
             f"or give the events a new domain or name",
         )
+
+
+def _by_user(found: Iterable[RelayAcl]) -> list[tuple[str, frozenset[Acl]]]:
+    users: dict[str, set[Acl]] = defaultdict(set)
+    for each in found:
+        users[each.user].add(each.acl)
+    return [(user, frozenset(acls)) for user, acls in sorted(users.items())]

@@ -7,7 +7,7 @@ from typing import Any
 from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Phase, ServiceAccount
 from matrixhub.backends.kafka import codes
-from matrixhub.backends.kafka.desired import backend, dead_letter_acl, topic_names
+from matrixhub.backends.kafka.desired import backend, relay_grants, topic_names
 from matrixhub.backends.kafka.requests import SET_ON_TOPIC
 from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
 from matrixhub.backends.kafka.state import (
@@ -16,6 +16,7 @@ from matrixhub.backends.kafka.state import (
     MANAGED_CONFIGS,
     Acl,
     Quota,
+    RelayAcl,
     Scram,
     State,
     Topic,
@@ -71,8 +72,7 @@ class _Reading:
         self._session = session
         self._tenants = users
         self._relay = relay
-        self._graves = {naming.dead_letters(tenant): tenant for tenant in users.values()} if relay else {}
-        self._writers: dict[str, set[str]] = defaultdict(set)
+        self._relay_acls: dict[str, set[RelayAcl]] = defaultdict(set)
         self._users: dict[str, set[UserClaim]] = defaultdict(set)
         self._topics: dict[str, set[TopicClaim]] = defaultdict(set)
         self._acls: dict[str, set[Any]] = defaultdict(set)
@@ -81,7 +81,7 @@ class _Reading:
         everyone = len(users) > FEW
         acls = [acl_filter()] if everyone else [request for user in self._tenants for request in _acls_of(user)]
         if relay and not everyone:
-            acls += [_dead_letter_acls(relay, topic) for topic in self._graves]
+            acls += [_named(relay, acl) for tenant in users.values() for acl in relay_grants(tenant)]
         quotas = [_quotas_of(None)] if everyone else [_quotas_of(user) for user in self._tenants]
         logins = messages.DescribeUserScramCredentialsRequest(users=None if everyone else [(u,) for u in self._tenants])
         for answer in session.send(acls):
@@ -98,7 +98,7 @@ class _Reading:
             for entry in resource.acls:
                 kind, _, name = entry.principal.partition(":")
                 if kind == "User" and name == self._relay:
-                    self._take_writer(codes.acl(_numbers(resource, entry)))
+                    self._take_grant(codes.acl(_numbers(resource, entry)))
                 elif kind == "User":
                     if tenant := self._tenants.get(name):
                         self._acls[tenant].add(codes.acl(_numbers(resource, entry)))
@@ -108,10 +108,10 @@ class _Reading:
                     else:
                         self._topics[marked].add(claim)
 
-    def _take_writer(self, acl: Acl) -> None:
-        tenant = self._graves.get(acl.name)
-        if tenant and acl == dead_letter_acl(tenant):
-            self._writers[tenant].add(self._relay)
+    def _take_grant(self, acl: Acl) -> None:
+        tenant = acl.name.partition(".")[0]
+        if acl in relay_grants(tenant):
+            self._relay_acls[tenant].add(RelayAcl(self._relay, acl))
 
     def _take_quotas(self, answer: Any) -> None:
         for entry in answer.entries or ():
@@ -152,7 +152,7 @@ class _Reading:
                 acls=frozenset(self._acls[intent.tenant.id]),
                 quotas=frozenset(self._quotas[intent.tenant.id]),
                 groups=frozenset(groups[intent.tenant.id] if intent.phase is Phase.DELETED else ()),
-                writers=frozenset(self._writers[intent.tenant.id]),
+                relay_acls=frozenset(self._relay_acls[intent.tenant.id]),
             )
             for intent in intents
         }
@@ -166,7 +166,7 @@ class _Reading:
             replicas=0,
             user_claims=frozenset(self._users[login]),
             logins=frozenset(self._logins[login]),
-            acls=frozenset(acl for acl in self._acls[login] if acl != dead_letter_acl(acl.name.partition(".")[0])),
+            acls=frozenset(acl for acl in self._acls[login] if acl not in relay_grants(acl.name.partition(".")[0])),
             quotas=frozenset(self._quotas[login]),
             service=login,
         )
@@ -207,12 +207,13 @@ def _acls_of(user: str) -> list[Any]:
     ]
 
 
-def _dead_letter_acls(user: str, topic: str) -> Any:
+def _named(user: str, acl: Acl) -> Any:
+    """What asks for the ACLs that the user has on the topics of this one."""
     return acl_filter(
         principal_filter=f"User:{user}",
         resource_type_filter=codes.TOPIC,
-        resource_name_filter=topic,
-        pattern_type_filter=codes.LITERAL,
+        resource_name_filter=acl.name,
+        pattern_type_filter=codes.pattern_number(acl),
     )
 
 

@@ -66,6 +66,14 @@ class Acl:
 
 
 @dataclass(frozen=True)
+class RelayAcl:
+    """An ACL entry of a relay's user on the tenant's topics."""
+
+    user: str
+    acl: Acl
+
+
+@dataclass(frozen=True)
 class Quota:
     """A client quota of the tenant's user: bytes per second, or percent of request threads."""
 
@@ -79,10 +87,9 @@ class State:
     """A tenant's share. The first four fields say whose and in which phase: the same in desired and observed.
 
     An observed state holds the topics that are marked for the tenant and, marked or not, those that its spec names.
-    `groups` are observed only where they are to be deleted. `writers` are the users, beside its own, that may write its
-    dead letters: none or the relay's. `service` is the login of a RealtimeCluster's own relay, whose share this is
-    then, under `tenant` of the same name. `password` is what the login is to be set to: it is in no
-    comparison and no repr.
+    `groups` are observed only where they are to be deleted. `relay_acls` is what another user may do with the tenant's
+    topics: its RealtimeCluster's relay. `service` is the login of such a relay, whose share this is then, under
+    `tenant` of the same name. `password` is what the login is to be set to: it is in no comparison and no repr.
     """
 
     tenant: str
@@ -96,7 +103,7 @@ class State:
     acls: frozenset[Acl] = frozenset()
     quotas: frozenset[Quota] = frozenset()
     groups: frozenset[str] = frozenset()
-    writers: frozenset[str] = frozenset()
+    relay_acls: frozenset[RelayAcl] = frozenset()
     service: str = ""
     password: str = field(default="", repr=False, compare=False)
 

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from matrixhub.backends.kafka.session import Session, messages, metadata, protocol
@@ -18,18 +18,18 @@ _GONE = frozenset({3, 6})
 """Unknown topic or partition, not its leader any more: the next look knows."""
 
 
-def look(session: Session, group: str, topics: re.Pattern[str]) -> Group:
-    """The group and all partitions of its topics; Missing when Kafka does not answer or refuses.
+def look(session: Session, group: str, topics: re.Pattern[str], tenants: Container[str]) -> Group:
+    """The group and all partitions of the tenants' topics; Missing when Kafka does not answer or refuses.
 
     Five requests, two of them once for each broker, however many tenants there are.
     """
     try:
-        return _look(session, group, topics)
+        return _look(session, group, topics, tenants)
     except BackendError as error:
         return Missing(error.message)
 
 
-def _look(session: Session, group: str, topics: re.Pattern[str]) -> GroupSample:
+def _look(session: Session, group: str, topics: re.Pattern[str], tenants: Container[str]) -> GroupSample:
     everything, found = session.send(
         [
             metadata.MetadataRequest(topics=None, min_version=1),
@@ -39,7 +39,7 @@ def _look(session: Session, group: str, topics: re.Pattern[str]) -> GroupSample:
     leaders = {
         (topic.name, partition.partition_index): partition.leader_id
         for topic in everything.topics
-        if topic.name and topics.fullmatch(topic.name)
+        if topic.name and topics.fullmatch(topic.name) and topic.name.partition(".")[0] in tenants
         for partition in topic.partitions
     }
     coordinator = session.require(found.coordinators[0], f"finding the coordinator of group {group}").node_id
