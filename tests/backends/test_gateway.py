@@ -298,6 +298,20 @@ def test_a_quota_in_the_way_is_told_in_kubernetes_own_words(gateways: Gateways) 
     gateways.kubectl(*space, "delete", "quota", "none")
 
 
+def test_an_image_that_is_not_there_is_told_with_the_kubelets_words(gateways: Gateways) -> None:
+    gateways.kubectl("-n", gateways.namespace, "delete", "deployment", "main-gateway", "--ignore-not-found")
+
+    def told() -> str:
+        return " ".join(finding.message for finding in gateways.client.prepare().findings)
+
+    for _ in range(100):
+        if "ErrImageNeverPull" in (said := told()):
+            break
+        subprocess.run(["sleep", "0.2"], check=True)
+    assert "0 of 1 pods are ready: ErrImageNeverPull" in said
+    assert "localhost/nothing:1.2" in said
+
+
 def test_a_database_that_is_away_is_told_as_such(gateways: Gateways) -> None:
     elsewhere = gateways.described()
     postgres = elsewhere.spec.postgres

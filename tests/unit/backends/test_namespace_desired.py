@@ -64,6 +64,15 @@ def test_a_backend_given_by_another_name_is_reached_at_its_port() -> None:
     assert {"ports": [{"protocol": "TCP", "port": 80}]} in egress(wish({"S3_ENDPOINT": "http://s3.example.org"}))
 
 
+def test_gateways_are_reached_where_the_tenant_is_told_to_find_them() -> None:
+    """By the Service's name they are in the RealtimeCluster's namespace, which is open to tenants anyway."""
+    for url, port in (("http://10.0.0.9:30080", 30080), ("https://10.0.0.9", 443)):
+        on = cluster(STAND, gateway={"image": "sockudo:5.2.0", "publicUrl": url})
+        there = {"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"protocol": "TCP", "port": port}]}
+        assert there in egress(intent("green", on))
+    assert egress(intent("green", cluster(STAND, gateway={"image": "sockudo:5.2.0"}))) == egress(wish())
+
+
 def test_nothing_else_may_be_reached() -> None:
     rules = egress(wish())
     assert all(rule.get("to") or rule.get("ports") for rule in rules), "an empty rule would allow everything"

@@ -135,10 +135,10 @@ def _apply(share: Share, action: Action) -> Share:  # noqa: PLR0911 - one line p
         case steps.Forget():
             return replace(share, mark=None)
     assert role is not None
-    return replace(share, role=_alter(role, action))
+    return replace(share, role=_alter(share.role_name, role, action))
 
 
-def _alter(role: Role, action: Action) -> Role:  # noqa: C901, PLR0911, PLR0912 - one line per kind of action
+def _alter(name: str, role: Role, action: Action) -> Role:  # noqa: C901, PLR0911, PLR0912 - one line per kind of action
     match action:
         case steps.AlterRole(options=options):
             assert "REPLICATION" not in role.powers, "only a superuser may alter such a role"
@@ -161,16 +161,16 @@ def _alter(role: Role, action: Action) -> Role:  # noqa: C901, PLR0911, PLR0912 
         case steps.SetPassword(password=password):
             assert "REPLICATION" not in role.powers
             return replace(role, fingerprint=fingerprint(password))
-        case steps.Join(member, other) if other == ROLE and member == POOL:
+        case steps.Join(member, other) if other == name and member == POOL:
             assert POOL not in role.memberships, "roles may not be members of each other"
             return replace(role, pooled=True)
-        case steps.Leave(member, other) if other == ROLE and member == POOL:
+        case steps.Leave(member, other) if other == name and member == POOL:
             return replace(role, pooled=False)
         case steps.Join(member, other):
-            assert member == ROLE
+            assert member == name
             return replace(role, memberships=role.memberships | {other})
         case steps.Leave(member, other):
-            assert member == ROLE
+            assert member == name
             return replace(role, memberships=role.memberships - {other})
         case steps.Configure():
             kept = frozenset(pair for pair in role.settings if pair[0] not in action.reset)

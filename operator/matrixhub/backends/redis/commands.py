@@ -51,6 +51,8 @@ CLUSTER_ALLOWED = _names("asking cluster|keyslot cluster|nodes cluster|shards cl
 GATEWAY = _names("""
     # Between the gateways: messages, requests and answers on channels of their prefix.
     ping publish subscribe unsubscribe pubsub|numsub
+    # Whether a server that a sentinel names is the master.
+    role
     # The last event of cache channels, and which idempotency keys were seen, under keys of their prefix.
     del exists expire get set setex ttl eval evalsha script|load
     auth hello client|setinfo

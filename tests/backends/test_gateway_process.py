@@ -1,0 +1,270 @@
+"""What gateways are told, taken at its word by real sockudo processes: Redis plain, by TLS and through sentinels."""
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pusher
+import pytest
+from tests.backends.postgres_world import World, world
+from tests.backends.redis_server import SECRET, Server, eventually, free_port
+from tests.backends.test_redis_nodes import pair, sentinels
+from tests.support import cluster
+from websockets.sync.client import connect
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Owner, ServiceAccount
+from matrixhub.backends.gateway import settings
+from matrixhub.backends.gateway.apps import Apps
+from matrixhub.backends.gateway.desired import stores
+from matrixhub.backends.gateway.plan import SetApp
+from matrixhub.backends.gateway.state import App
+from matrixhub.backends.postgres.client import Client as Postgres
+from matrixhub.backends.redis.client import Client as Redis
+from stand.recipes import program
+
+__all__ = ["pair", "sentinels", "world"]
+
+APP = App("a-key-of-an-app", "a-secret-of-an-app", True, 100, 10, 100)  # noqa: FBT003 - enabled
+
+
+class Gateway:
+    """One sockudo with the settings that pods have, on this machine's own ports."""
+
+    def __init__(self, on: RealtimeCluster, password: str, folder: Path, **changed: str) -> None:
+        self.port, metrics = free_port(), free_port()
+        folder = folder / str(self.port)
+        folder.mkdir()
+        (folder / "config.toml").write_text(settings.config(on), encoding="utf-8")
+        told = {each["name"]: each.get("value", password) for each in settings.environment(on)}
+        ports = {"PORT": str(self.port), "METRICS_PORT": str(metrics), "INSTANCE_PROCESS_ID": f"g{self.port}"}
+        self.log = folder / "log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [str(program("sockudo")), "--config", str(folder / "config.toml")],
+                env={"PATH": os.environ["PATH"], **told, **ports, **changed},
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+            )
+
+    def status(self, path: str = "/up/1") -> int:
+        """The HTTP status, 0 while nothing answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=3) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def ready(self) -> "Gateway":
+        eventually(lambda: self.status() == 200 or self.process.poll() is not None, 20)
+        assert self.status() == 200, self.log.read_text()
+        return self
+
+    def publish(self, channel: str, data: object) -> None:
+        server = pusher.Pusher(app_id="42", key=APP.key, secret=APP.secret, ssl=False, host="127.0.0.1", port=self.port)
+        server.trigger(channel, "news", data)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Place:
+    """A RealtimeCluster over the world's database and some Redis, its account made, an app in its table."""
+
+    def __init__(self, world: World, folder: Path, redis: Mapping[str, Any], ca: str = "") -> None:
+        postgres = world.cluster.spec.postgres
+        assert postgres is not None
+        spec = {"redis": dict(redis), "gateway": {"image": "none"}}
+        made = cluster(world.stand, postgres=postgres.model_dump(mode="json", by_alias=True), **spec)
+        name = f"process-{secrets.token_hex(4)}"
+        self.cluster = made.model_copy(update={"metadata": made.metadata.model_copy(update={"name": name})})
+        login = naming.gateway(self.cluster.key)
+        self.account = ServiceAccount(Owner("hub", "uid"), login, secrets.token_urlsafe(32))
+        self.world, self._folder = world, folder
+        self._started: list[Gateway] = []
+        database = Postgres(self.cluster, world.secret, self.account)
+        assert database.prepare().findings == ()
+        database.close()
+        self.redis = Redis(self.cluster, SECRET | ({"ca.crt": ca} if ca else {}), self.account)
+        self.redis.prepare()
+        apps = Apps(self.cluster, stores(self.cluster)[0], self.account, "")
+        apps.prepare()
+        apps.apply({"any": (SetApp("42", APP, ""),)})
+        apps.close()
+
+    def gateway(self, password: str = "", **changed: str) -> Gateway:
+        self._started.append(Gateway(self.cluster, password or self.account.password, self._folder, **changed))
+        return self._started[-1]
+
+    def close(self) -> None:
+        for each in self._started:
+            each.end()
+        self.redis.close()
+        login, root = self.account.login, self.world.root
+        self.world.admin.execute(f'REVOKE CONNECT ON DATABASE "{self.world.database}" FROM "{login}"')
+        eventually(lambda: root.execute("SELECT FROM pg_stat_activity WHERE usename = %s", [login]).fetchone() is None)
+        root.execute(f'DROP SCHEMA "{login}" CASCADE; DROP ROLE "{login}"')
+
+
+@pytest.fixture
+def place(world: World, tmp_path: Path) -> Iterator[Callable[..., Place]]:
+    made: list[Place] = []
+
+    def make(redis: Mapping[str, Any], ca: str = "") -> Place:
+        made.append(Place(world, tmp_path, redis, ca))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path) as server:
+        yield server
+
+
+def redis_of(address: str, **more: Any) -> dict[str, Any]:
+    return {"nodes": [address], "adminSecretRef": {"name": "redis-admin"}, **more}
+
+
+def url(gateway: Gateway) -> str:
+    return f"ws://127.0.0.1:{gateway.port}/app/{APP.key}?protocol=7&client=t&version=1"
+
+
+@contextlib.contextmanager
+def socket_on(gateway: Gateway, channel: str) -> Iterator[Any]:
+    with connect(url(gateway)) as socket:
+        socket.recv(5)
+        socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}))
+        socket.recv(5)
+        yield socket
+
+
+def carries(one: Gateway, other: Gateway, seconds: float = 20.0) -> None:
+    """What is published at one gateway arrives at a socket of the other."""
+    with socket_on(other, "general") as socket:
+        end = time.monotonic() + seconds
+        while True:
+            with contextlib.suppress(Exception):
+                one.publish("general", "x")
+                if json.loads(socket.recv(1))["event"] == "news":
+                    return
+            assert time.monotonic() < end, one.log.read_text() + other.log.read_text()
+
+
+def refusals(server: Server) -> list[str]:
+    """Which commands and keys the ACL refused whom."""
+    with server.root() as root:
+        return [f"{each['username']} {each['object']}" for each in root.acl_log()]
+
+
+def test_all_that_gateways_do_in_redis_is_allowed_them(place: Callable[..., Place], server: Server) -> None:
+    here = place(redis_of(server.address))
+    with server.root() as root:
+        root.execute_command("ACL", "LOG", "RESET")
+    one, other = here.gateway().ready(), here.gateway().ready()
+    carries(one, other)
+    carries(other, one)
+    one.publish("cache-scores", "2:1")
+    with connect(url(other)) as late:
+        late.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "cache-scores"}}))
+        assert any("2:1" in str(late.recv(5)) for _ in range(3)), "the last event of a cache channel"
+    assert [told for told in refusals(server) if "setinfo" not in told.lower()] == []
+    with server.root() as root:
+        keys = list(root.scan_iter())
+        assert keys
+        assert all(key.startswith(f"{here.account.login}:") for key in keys)
+        assert not any(str(APP.secret) in str(root.get(key)) for key in keys)
+
+
+def certified(folder: Path) -> tuple[Path, Path, Path]:
+    """An authority's certificate, and the certificate and key that it gave to 127.0.0.1."""
+    authority, certificate, key = (folder / name for name in ("ca.pem", "redis.pem", "redis.key"))
+
+    def openssl(*words: str) -> None:
+        subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=folder)
+
+    new = ("req", "-newkey", "rsa:2048", "-nodes", "-days", "1")
+    openssl(*new, "-x509", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", authority.name)
+    openssl(*new, "-subj", "/CN=redis", "-keyout", key.name, "-out", "redis.csr")
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    signed = ("x509", "-req", "-days", "1", "-in", "redis.csr", "-CA", authority.name, "-CAkey", "ca.key")
+    openssl(*signed, "-CAcreateserial", "-extfile", "names", "-out", certificate.name)
+    return authority, certificate, key
+
+
+def test_gateways_meet_through_tls_with_a_private_authority(place: Callable[..., Place], tmp_path: Path) -> None:
+    port, (authority, certificate, key) = free_port(), certified(tmp_path)
+    options = (f"tls-port {port}", f"tls-cert-file {certificate}", f"tls-key-file {key}", "tls-auth-clients no")
+    with Server(tmp_path, *options, f"tls-ca-cert-file {authority}"):
+        tls = {"caSecretRef": {"name": "redis-ca"}}
+        here = place(redis_of(f"127.0.0.1:{port}", tls=tls), authority.read_text())
+        path = {"DATABASE_REDIS_MASTER_TLS_CA_PATH": str(authority)}
+        carries(here.gateway(**path).ready(), here.gateway(**path).ready())
+        stranger = here.gateway(DATABASE_REDIS_MASTER_TLS_CA_PATH="")
+        assert stranger.process.wait(20) != 0
+
+
+def test_gateways_follow_a_failover_through_sentinels(
+    place: Callable[..., Place], sentinels: RealtimeCluster, pair: tuple[Server, Server]
+) -> None:
+    spec = sentinels.spec.redis
+    assert spec is not None
+    here = place(spec.model_dump(mode="json", by_alias=True, exclude_none=True))
+    one, other = here.gateway().ready(), here.gateway().ready()
+    carries(one, other)
+    pair[0].stop()
+    carries(one, other, 30)
+    carries(other, one, 30)
+
+
+def test_after_a_restart_of_redis_gateways_find_their_user_and_one_another_again(
+    place: Callable[..., Place], server: Server
+) -> None:
+    here = place(redis_of(server.address))
+    one, other = here.gateway().ready(), here.gateway().ready()
+    carries(one, other)
+    server.restart()
+    time.sleep(2)  # meanwhile they are refused: nobody knows their user
+    assert here.redis.pulse()
+    carries(one, other)
+    eventually(lambda: one.status() == other.status() == 200, 10)
+    assert one.process.poll() is None
+
+
+def test_a_gateway_that_redis_refuses_does_not_go_on_alone(place: Callable[..., Place], server: Server) -> None:
+    here = place(redis_of(server.address))
+    here.gateway().ready()
+    assert here.gateway(DATABASE_REDIS_PASSWORD="wrong").process.wait(20) != 0
+
+
+def test_a_gateway_that_postgres_refuses_never_finds_the_probes_app(
+    place: Callable[..., Place], server: Server
+) -> None:
+    here = place(redis_of(server.address))
+    here.gateway().ready()
+    lost = here.gateway(DATABASE_POSTGRES_PASSWORD="wrong")
+    eventually(lambda: lost.status("/live") == 200)
+    assert lost.status() == 404
+
+
+def test_what_one_gateway_takes_in_all_is_exact(place: Callable[..., Place], server: Server) -> None:
+    here = place(redis_of(server.address))
+    small = here.gateway(SOCKUDO_MAX_CONNECTIONS="2").ready()
+    with socket_on(small, "general"), socket_on(small, "general"), connect(url(small)) as third:
+        assert json.loads(third.recv(5))["data"]["code"] == 4100
