@@ -15,6 +15,8 @@ from bench.cpu import clocks, spent
 from bench.floor import bare, clients, floor
 from bench.onboarding import onboard, remove, single
 from bench.process import Operator
+from bench.realtime import realtime
+from bench.simulation.figures import figures
 from demo import cluster as demo
 from matrixhub.config import Config
 from matrixhub.kube.client import KubeApi
@@ -95,6 +97,8 @@ def main() -> int:
         found |= floors(KubeApi(env["MATRIXHUB_OPERATOR_KUBECONFIG"]))
         operator.start()
         print("Onboarding", flush=True)
+        print("Events to sockets", flush=True)
+        found |= realtime(env)
         found |= singles(admin)
         found |= onboarding(admin, operator, min(found[name] for name in found if name.startswith("floor_")))
         print("Two resyncs in which nothing changes", flush=True)
@@ -104,6 +108,8 @@ def main() -> int:
         found["offboard_tenants_per_s"] = TENANTS / remove(os.environ, crowd)
     finally:
         operator.stop()
+    print("Scaling, simulated", flush=True)
+    found |= figures()
     Path(env["MATRIXHUB_STAND"], "bench.json").write_text(json.dumps(found, indent=1, sort_keys=True))
     print("\n" + "\n".join(f"{name:<32}{value:10.2f}" for name, value in sorted(found.items())))
     return 0

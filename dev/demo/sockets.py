@@ -3,8 +3,9 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -12,6 +13,15 @@ from websockets.exceptions import ConnectionClosed
 T = TypeVar("T")
 AT_ONCE = 50
 """Sockets that are being opened at the same moment."""
+
+
+class Received(NamedTuple):
+    """One event at one socket; `at` is when it came, in seconds of the monotonic clock."""
+
+    channel: str
+    event: str
+    data: str
+    at: float
 
 
 class Sockets:
@@ -24,8 +34,8 @@ class Sockets:
         self._open: dict[str, list[ClientConnection]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self.events: list[tuple[str, str, str]] = []
-        """Channel, name and data of every event received, in order."""
+        self.events: list[Received] = []
+        """Every event received by any of the sockets, in order."""
 
     def open(self, address: str, key: str, count: int, *channels: str) -> None:
         """So many more sockets of the app are open at the address (host:port), each subscribed to the channels."""
@@ -73,7 +83,8 @@ class Sockets:
                 if message["event"] == "pusher:ping":
                     await socket.send('{"event":"pusher:pong","data":{}}')
                 elif not message["event"].startswith("pusher"):
-                    self.events.append((message.get("channel", ""), message["event"], message.get("data", "")))
+                    data, at = message.get("data", ""), time.monotonic()
+                    self.events.append(Received(message.get("channel", ""), message["event"], data, at))
         except ConnectionClosed:
             return
 
