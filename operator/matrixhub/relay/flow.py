@@ -109,10 +109,15 @@ class Flow:
         """Whether no step is under way for these partitions."""
         return not any(self._lanes[partition].busy for partition in partitions if partition in self._lanes)
 
-    def revoke(self, partitions: Iterable[Partition]) -> None:
-        """The partitions are this relay's no more; what is still under way for them changes nothing."""
-        for partition in partitions:
+    def revoke(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The partitions are this relay's no more; what is still under way for them changes nothing.
+
+        By partition, the offset from which whoever has it next goes on: all before was settled.
+        """
+        starts = {at: self._lanes[at].start for at in partitions if at in self._lanes}
+        for partition in starts:
             self._forget(partition)
+        return {partition: start for partition, start in starts.items() if start is not None}
 
     def offer(self, partition: Partition, records: Sequence[Record]) -> None:
         """Records were fetched, in order, at least one."""

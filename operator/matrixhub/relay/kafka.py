@@ -19,7 +19,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
     import kafka.errors  # type: ignore[import-untyped]  # the driver has no annotations
     from kafka import KafkaConsumer, KafkaProducer
-    from kafka.consumer.subscription_state import ConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
+    from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
     from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]
     from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
     from kafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]  # likewise
@@ -75,7 +75,7 @@ class Turn:
 
 
 class Membership:
-    """What is told of partitions that come and go, in a thread of the driver's; `revoked` says what to commit."""
+    """Who is told of partitions that come and go, in a thread of the driver's; `revoked` answers where to go on."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Membership:
         self.revoked = revoked
 
 
-class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the driver has no annotations
+class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the driver has no annotations
     """A member of the relay's group. It connects at its first turn, and anew after an error that it cannot mend.
 
     `turn` and `close` are called from one thread.
@@ -97,6 +97,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the driver h
         self._topics = topics
         self._membership = membership
         self._client: Any = None
+        self._left: dict[Partition, int | None] = {}
         self.joined = False
         # Its debug lines hold the password, its warnings repeat what becomes our errors.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -139,21 +140,36 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the driver h
             return False
         return True
 
-    def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
+    async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """What can still be settled is, and is committed before the group goes on."""
         self.joined = False
-        offsets = self._membership.revoked(frozenset(_pair(at) for at in revoked))
+        partitions = frozenset(_pair(at) for at in revoked)
+        offsets = self._membership.revoked(partitions)
+        self._left = {partition: offsets.get(partition) for partition in partitions}
         if offsets and self._client is not None:
-            self._client.commit_async(_committable(offsets))
+            try:
+                await self._client.commit_async(_committable(offsets))
+            except kafka.errors.KafkaError as error:
+                LOG.info("Offsets were not committed before a rebalance: %s", type(error).__name__)
 
-    def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """The partitions are this member's, from their committed offsets on."""
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """The partitions are this member's, from where they were left.
+
+        The driver keeps the position of a partition that stays with this member, beyond what was settled, and pauses.
+        """
+        for at in assigned:
+            if (partition := _pair(at)) in self._left:
+                self._client.resume(at)
+                if (offset := self._left[partition]) is not None:
+                    self._client.seek(at, offset)
+        self._left = {}
         self.joined = True
         self._membership.assigned(frozenset(_pair(at) for at in assigned))
 
-    def on_partitions_lost(self, lost: Iterable[Any]) -> None:
+    async def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """The partitions are somebody else's by now: nothing may be committed."""
         self.joined = False
+        self._left = {}
         self._membership.revoked(frozenset(_pair(at) for at in lost))
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
@@ -163,6 +179,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]  # the driver h
     def close(self) -> None:
         """This member has left the group, if Kafka still answers."""
         client, self._client, self.joined = self._client, None, False
+        self._left = {}
         if client is not None:
             try:
                 client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)

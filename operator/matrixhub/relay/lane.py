@@ -76,6 +76,13 @@ class Lane:
         """Whether a step may begin."""
         return bool(self.records) and self.busy is None and not self.parked and not self.closing
 
+    @property
+    def start(self) -> int | None:
+        """The offset from which whoever has the partition next goes on; None if nothing of it was fetched."""
+        if self.records:
+            return self.records[0].offset
+        return self.position if self.rewind is None else self.rewind
+
     def offer(self, records: Sequence[Record]) -> None:
         """The records wait here; or, when the lane takes none at present, Kafka is to send them again."""
         if self.parked or self.rewind is not None:

@@ -145,17 +145,18 @@ class Relay:
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         """Called in the driver's thread, before any record of these partitions is brought."""
+        LOG.info("Was assigned %d partitions", len(partitions))
         self._loop.call_soon_threadsafe(self._flow.assign, partitions)
 
     def _revoked(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
-        """Called in the driver's thread: what was settled of the partitions, after what is under way had its time."""
+        """Called in the driver's thread: where to go on, after what is under way had its time."""
         return asyncio.run_coroutine_threadsafe(self._release(partitions), self._loop).result(2 * DRAIN_SECONDS)
 
     async def _release(self, partitions: frozenset[Partition]) -> Mapping[Partition, int]:
         await self._drain(partitions, DRAIN_SECONDS)
-        offsets = {at: offset for at, offset in self._flow.offsets().items() if at in partitions}
-        self._flow.revoke(partitions)
-        return offsets
+        unfinished = "" if self._flow.idle(partitions) else ", with publishes still under way"
+        LOG.info("Gives up %d partitions%s", len(partitions), unfinished)
+        return self._flow.revoke(partitions)
 
     async def _drain(self, partitions: frozenset[Partition], seconds: float) -> None:
         """Nothing begins any more for these partitions, and what was under way has ended, if it took no longer."""

@@ -266,9 +266,9 @@ class World(RuleBasedStateMachine):
         """Everything is revoked, what was settled is committed or lost, and dealt out anew from what is committed."""
         for which, relay in enumerate(self.relays):
             relay.close(relay.partitions)
+            starts = relay.revoke(relay.partitions)
             if finish:
-                self.commit(which)
-            relay.revoke(relay.partitions)
+                self.committed.update(starts)
             self.fetched[which] = None
             self.paused[which] = set()
             mine = [lane for lane, owner in zip(self.lanes, owners, strict=True) if owner == which]

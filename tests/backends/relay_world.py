@@ -1,0 +1,351 @@
+"""Real gateways and real relays as processes, on the stand's Kafka, Postgres and Redis; and a browser's place."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from tests.backends.kafka_clients import Hub
+from tests.support import ROOT, cluster
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Credential, Owner, Phase, ServiceAccount
+from matrixhub.backends.gateway import settings as gateway_settings
+from matrixhub.backends.gateway.apps import Apps
+from matrixhub.backends.gateway.desired import CANARY, desired
+from matrixhub.backends.gateway.plan import plan
+from matrixhub.backends.gateway.state import State
+from matrixhub.backends.kafka.client import Client as KafkaClient
+from matrixhub.backends.postgres.client import Client as PostgresClient
+from matrixhub.backends.redis.client import Client as RedisClient
+from matrixhub.backends.relay import workload
+from stand.recipes import SOCKUDO
+
+PASSWORD = "service-password-of-43-characters-0123456789"
+PATIENCE = 30.0
+DOMAIN = "news"
+TOPICS = [{"domain": DOMAIN, "events": ["posted", "removed"], "partitions": 3, "retention": "1h"}]
+ROUTES = [{"topics": f"*.{DOMAIN}.*", "channel": "{domain}", "event": "{event}"}]
+
+
+def until(done: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
+    """It was done within the time, or the test fails."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:.0f} s"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+class Process:
+    """A program that is started, asked to end, or killed; its log is in `folder`."""
+
+    def __init__(self, name: str, folder: Path, command: list[str], environment: Mapping[str, str]) -> None:
+        self._log = folder / f"{name}-{time.monotonic_ns()}.log"
+        self._command, self._environment = command, environment
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=dict(self._environment))
+
+    def kill(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> int:
+        """The exit status, and nothing in the log that looks like a bug."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(25)
+        assert "Traceback" not in self.said(), self.said()
+        return status
+
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+
+class World:
+    """A RealtimeCluster with gateways and a relay, and tenants that are apps on it."""
+
+    def __init__(self, stand: Mapping[str, str], folder: Path) -> None:
+        self.stand, self.folder = stand, folder
+        self.cluster = self._cluster()
+        self.gateway_account = self._account(naming.gateway(self.cluster.key))
+        self.relay_account = self._account(naming.relay(self.cluster.key))
+        self.hub = Hub(stand)
+        self.hub.cluster = self.cluster
+        self.hub.client.close()
+        admin = {"username": stand["KAFKA_ADMIN_USER"], "password": stand["KAFKA_ADMIN_PASSWORD"]}
+        self.hub.client = KafkaClient(self.cluster, admin, self.relay_account)
+        self.hub.client.prepare()
+        self._give_accounts()
+        postgres = self.cluster.spec.postgres
+        assert postgres is not None
+        self._apps = Apps(self.cluster, postgres, self.gateway_account, "")
+        self._apps.prepare()
+        self._left: list[Callable[[], object]] = []
+        self.publishing = self.holding = self.gateway()
+
+    def _cluster(self) -> RealtimeCluster:
+        kafka = {
+            "bootstrapServers": [self.stand["KAFKA_BOOTSTRAP"]],
+            "securityProtocol": "SASL_PLAINTEXT",
+            "adminSecretRef": {"name": "kafka-admin"},
+            "replicationFactor": 1,
+            "topics": TOPICS,
+        }
+        made = cluster(self.stand, kafka=kafka, gateway={"image": "none"}, relay={"routes": ROUTES})
+        return made.model_copy(update={"metadata": made.metadata.model_copy(update={"name": "relay-world"})})
+
+    def _account(self, login: str) -> ServiceAccount:
+        return ServiceAccount(Owner("hub", self.cluster.metadata.uid), login, PASSWORD)
+
+    def _give_accounts(self) -> None:
+        stand = self.stand
+        for client in (
+            PostgresClient(
+                self.cluster,
+                {"username": stand["PG_ADMIN_USER"], "password": stand["PG_ADMIN_PASSWORD"]},
+                self.gateway_account,
+            ),
+            RedisClient(
+                self.cluster,
+                {"username": stand["REDIS_ADMIN_USER"], "password": stand["REDIS_ADMIN_PASSWORD"]},
+                self.gateway_account,
+            ),
+        ):
+            findings = client.prepare().findings
+            assert "Conflict" not in {finding.reason for finding in findings}, findings
+            client.close()
+
+    def tenant(self, name: str, phase: Phase = Phase.ACTIVE) -> None:
+        """The tenant's share of Kafka and its app are as the phase says."""
+        self.hub.converge(self.hub.intent(name, phase))
+        self.app(name, phase)
+
+    def app(self, name: str, phase: Phase = Phase.ACTIVE, *, secret: str = "") -> None:
+        """The app alone."""
+        wish = self.hub.intent(name, phase)
+        credential = Credential(f"key-{name}", (secret or f"secret-{name}").ljust(43, "x"))
+        wanted = desired(replace(wish, credential=credential if wish.credential else None))
+        found = State(name, wanted.id, self._apps.read([wanted.id]).get(wanted.id))
+        assert self._apps.apply({name: plan(wanted, found)})[name].error is None
+
+    def gateway(self, **variables: str) -> "Gateway":
+        made = Gateway(self, variables)
+        made.start()
+        self._left.append(made.kill)
+        return made
+
+    def relay(self) -> "RelayProcess":
+        made = RelayProcess(self)
+        made.start()
+        self._left.append(made.kill)
+        return made
+
+    def browser(self, tenant: str, channel: str = DOMAIN) -> "Browser":
+        made = Browser(self.holding.port, f"key-{tenant}", channel)
+        self._left.append(made.close)
+        return made
+
+    def produce(
+        self, tenant: str, numbers: range, event: str = "posted", key: Callable[[int], str] = lambda n: ""
+    ) -> None:
+        """Each number as a record of its own, in the partition that it is congruent to; all are in Kafka."""
+        producer = self.hub.login(tenant).producer(linger_ms=2)
+        for number in numbers:
+            text = json.dumps({"number": number})
+            topic = naming.topic(tenant, DOMAIN, event)
+            producer.send(topic, text.encode(), key(number).encode() or None, partition=number % 3)
+        producer.flush(timeout=20)
+        producer.close()
+
+    def stand_does(self, verb: str, part: str) -> None:
+        """The stand's own command, such as `restart kafka`."""
+        subprocess.run([sys.executable, str(ROOT / "dev" / "stand"), verb, part], check=True, capture_output=True)
+
+    def leave(self) -> None:
+        """Browsers, relays and gateways of one test are gone; the first gateway stays."""
+        self.publishing = self.holding
+        for end in self._left[1:]:
+            end()
+        del self._left[1:]
+
+    def close(self) -> None:
+        for end in self._left:
+            end()
+        self._apps.close()
+        self._forget_accounts()
+        self.hub.close()
+
+    def _forget_accounts(self) -> None:
+        login = self.gateway_account.login
+        with psycopg.connect(self._root(), autocommit=True) as root:
+            root.execute(f'DROP OWNED BY "{login}" CASCADE')
+            root.execute("DELETE FROM matrixhub.tenant WHERE role = %s", [login])
+        with psycopg.connect(self._root(admin=True), autocommit=True) as admin:
+            admin.execute(f'REVOKE CONNECT ON DATABASE "{self.stand["PGDATABASE"]}" FROM "{login}"')
+        with psycopg.connect(self._root(), autocommit=True) as root:
+            root.execute(f'DROP ROLE "{login}"')
+
+    def _root(self, *, admin: bool = False) -> str:
+        user, password = ("PG_ADMIN_USER", "PG_ADMIN_PASSWORD") if admin else ("PGUSER", "PGPASSWORD")
+        where = f"host={self.stand['PGHOST']} port={self.stand['PGPORT']} dbname={self.stand['PGDATABASE']}"
+        return f"{where} user={self.stand[user]} password={self.stand[password]}"
+
+
+class Gateway(Process):
+    """A sockudo as the operator's pods run it."""
+
+    def __init__(self, world: World, variables: Mapping[str, str]) -> None:
+        self.port = free_port()
+        config = world.folder / f"gateway-{self.port}.toml"
+        config.write_text(gateway_settings.config(world.cluster), encoding="utf-8")
+        told = {each["name"]: each["value"] for each in gateway_settings.environment(world.cluster) if "value" in each}
+        own = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "METRICS_HOST": "127.0.0.1",
+            "METRICS_PORT": str(free_port()),
+            "INSTANCE_PROCESS_ID": f"gateway-{self.port}",
+            "SHUTDOWN_GRACE_PERIOD": "0",
+            "DATABASE_POSTGRES_PASSWORD": PASSWORD,
+            "DATABASE_REDIS_PASSWORD": PASSWORD,
+        }
+        program = [str(SOCKUDO.folder / "bin" / "sockudo"), "--config", str(config)]
+        super().__init__(f"gateway-{self.port}", world.folder, program, told | own | variables)
+
+    def start(self) -> None:
+        super().start()
+        until(self._ready, "the gateway's start")
+
+    def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said()[-2000:]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/up/{CANARY}", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+class RelayProcess(Process):
+    """`matrixhub relay`, told what the operator's pods are told, and publishing to the world's first gateway."""
+
+    def __init__(self, world: World) -> None:
+        self.port = free_port()
+        told = json.loads(workload.config(world.cluster, f"127.0.0.1:{world.publishing.port}")) | {"port": self.port}
+        file = world.folder / f"relay-{self.port}.json"
+        file.write_text(json.dumps(told), encoding="utf-8")
+        logins = {
+            "KAFKA_USERNAME": world.relay_account.login,
+            "KAFKA_PASSWORD": PASSWORD,
+            "APPS_USERNAME": world.gateway_account.login,
+            "APPS_PASSWORD": PASSWORD,
+        }
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        environment |= {f"MATRIXHUB_RELAY_{name}": value for name, value in logins.items()}
+        command = [sys.executable, "-m", "matrixhub.cli", "relay", "--config", str(file)]
+        super().__init__(f"relay-{self.port}", world.folder, command, environment)
+
+    def start(self) -> None:
+        super().start()
+        until(lambda: self.answers("readyz"), "the relay's start")
+
+    def answers(self, path: str) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.said()[-2000:]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+
+class Browser:
+    """A subscriber of one channel; `seen` holds the numbers of each event's records in the order of their arrival."""
+
+    def __init__(self, port: int, key: str, channel: str) -> None:
+        self.seen: dict[str, list[int]] = defaultdict(list)
+        self.texts: list[str] = []
+        self._open = contextlib.ExitStack()
+        url = f"ws://127.0.0.1:{port}/app/{key}?protocol=7&client=test&version=1"
+        self._socket = self._open.enter_context(connect(url, max_queue=None))
+        self._expect("pusher:connection_established")
+        self._socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}))
+        self._expect("pusher_internal:subscription_succeeded")
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _expect(self, event: str) -> None:
+        assert json.loads(self._socket.recv(timeout=PATIENCE))["event"] == event
+
+    def _listen(self) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            for text in self._socket:
+                message: dict[str, Any] = json.loads(text)
+                if message["event"] == "pusher:ping":
+                    self._socket.send(json.dumps({"event": "pusher:pong", "data": {}}))
+                elif not message["event"].startswith("pusher"):
+                    self._take(message["event"], message["data"])
+
+    def _take(self, event: str, data: str) -> None:
+        self.texts.append(data)
+        with contextlib.suppress(ValueError, TypeError):
+            self.seen[event].append(json.loads(data)["number"])
+
+    def has(self, numbers: range, event: str = "posted") -> bool:
+        return set(numbers) <= set(self.seen[event])
+
+    def wait_for(self, numbers: range, event: str = "posted") -> None:
+        with contextlib.suppress(AssertionError):
+            until(lambda: self.has(numbers, event), "their arrival")
+        missing = sorted(set(numbers) - set(self.seen[event]))
+        assert not missing, f"{len(missing)} of {len(numbers)} did not arrive, such as {missing[:10]}"
+
+    def first_seen(self, event: str = "posted") -> dict[int, list[int]]:
+        """By partition, the numbers in the order in which they were seen for the first time."""
+        by_partition: dict[int, list[int]] = defaultdict(list)
+        for number in dict.fromkeys(self.seen[event]):
+            by_partition[number % 3].append(number)
+        return by_partition
+
+    def in_order(self, event: str = "posted") -> bool:
+        return all(numbers == sorted(numbers) for numbers in self.first_seen(event).values())
+
+    def close(self) -> None:
+        self._open.close()
+
+
+def world_on(stand: Mapping[str, str], folder: Path) -> Iterator[World]:
+    made = World(stand, folder)
+    try:
+        yield made
+    finally:
+        made.close()

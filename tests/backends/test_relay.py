@@ -1,0 +1,200 @@
+"""The relay between a real Kafka and a real gateway: nothing is lost or overtakes, one tenant's trouble is its own."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from tests.backends.kafka_clients import send
+from tests.backends.relay_world import DOMAIN, World, until, world_on
+
+from matrixhub.api import naming
+from matrixhub.backends.contract import Phase
+
+# After the import above, which knows how to import the driver without its warnings.
+from kafka import TopicPartition  # isort: skip
+
+ONE, TWO = "rl-one", "rl-two"
+
+
+@pytest.fixture(scope="module")
+def whole(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    yield from world_on(stand, tmp_path_factory.mktemp("relay"))
+
+
+@pytest.fixture
+def world(whole: World) -> Iterator[World]:
+    """Two tenants without any record."""
+    for tenant in (ONE, TWO):
+        whole.tenant(tenant)
+    yield whole
+    whole.leave()
+    for tenant in (ONE, TWO):
+        whole.tenant(tenant, Phase.DELETED)
+
+
+def test_every_record_arrives_once_and_in_order_and_at_its_own_tenant(world: World) -> None:
+    relay = world.relay()
+    browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}
+    world.produce(ONE, range(600))
+    world.produce(TWO, range(1000, 1030), "removed")
+    browsers[ONE].wait_for(range(600))
+    browsers[TWO].wait_for(range(1000, 1030), "removed")
+    assert browsers[ONE].first_seen() == {n: list(range(n, 600, 3)) for n in range(3)}
+    assert len(browsers[ONE].texts) == 600
+    assert set(browsers[TWO].seen) == {"removed"}
+    assert relay.metric("matrixhub_relay_events_total") == 630
+    assert relay.metric("matrixhub_relay_dead_letters_total") == 0
+    assert relay.answers("healthz")
+    assert relay.stop() == 0
+    again = world.relay()
+    world.produce(ONE, range(600, 603))
+    browsers[ONE].wait_for(range(600, 603))
+    assert again.metric("matrixhub_relay_events_total") == 3, "what was committed is not published again"
+
+
+def test_a_killed_gateway_loses_nothing(world: World) -> None:
+    """The browser is at another one, so that it misses nothing. What goes from one to another keeps no order."""
+    world.publishing = world.gateway()
+    world.relay()
+    browser = world.browser(ONE)
+    world.produce(ONE, range(300))
+    world.publishing.kill()
+    world.produce(ONE, range(300, 1500))
+    time.sleep(1)
+    assert not browser.has(range(1500))
+    world.publishing.start()
+    browser.wait_for(range(1500))
+
+
+def test_a_restarted_broker_loses_nothing(world: World) -> None:
+    relay = world.relay()
+    browser = world.browser(ONE)
+    world.produce(ONE, range(3000))
+    world.stand_does("restart", "kafka")
+    world.produce(ONE, range(3000, 3300))
+    browser.wait_for(range(3300))
+    assert browser.in_order()
+    until(lambda: relay.answers("readyz"), "the relay's return to its group")
+
+
+def test_a_relay_that_leaves_and_one_that_is_killed_lose_nothing(world: World) -> None:
+    stays, leaves, killed = world.relay(), world.relay(), world.relay()
+    browser = world.browser(ONE)
+    world.produce(ONE, range(3000))
+    assert leaves.stop() == 0
+    world.produce(ONE, range(3000, 6000))
+    killed.kill()
+    world.produce(ONE, range(6000, 6300))
+    browser.wait_for(range(6300))
+    assert browser.in_order()
+    until(lambda: stays.metric("matrixhub_relay_partitions") == 12, "the last relay's owning every partition")
+
+
+def test_a_relay_that_leaves_makes_nobody_publish_again(world: World) -> None:
+    world.relay()
+    leaves = world.relay()
+    browser = world.browser(ONE)
+    world.produce(ONE, range(2000))
+    until(lambda: len(browser.texts) > 100, "the first events")
+    assert leaves.stop() == 0
+    browser.wait_for(range(2000))
+    assert len(browser.texts) == 2000
+
+
+def test_poison_goes_to_the_dead_letters_with_its_reason_and_the_rest_goes_on(world: World) -> None:
+    relay = world.relay()
+    browser = world.browser(ONE)
+    topic = naming.topic(ONE, DOMAIN, "posted")
+    producer = world.hub.login(ONE).producer()
+    for value in (b'{"number": 0}', b"\xff\xfe", b'{"number": 1}', b"x" * 10_241, b"y" * 10_240, b'{"number": 2}'):
+        producer.send(topic, value, b"the-key", partition=0)
+    producer.send(topic, None, b"the-key", partition=0)
+    producer.send(topic, b'{"number": 3}', partition=0).get(timeout=10)
+    browser.wait_for(range(4))
+    assert browser.seen["posted"] == [0, 1, 2, 3]
+    assert "y" * 10_240 in browser.texts
+    consumer = world.hub.login(ONE).consumer()
+    consumer.assign([TopicPartition(naming.dead_letters(ONE), 0)])
+    letters: list[Any] = []
+    until(
+        lambda: bool(letters.extend(r for b in consumer.poll(200).values() for r in b)) or len(letters) >= 3, "letters"
+    )
+    told = [{name.removeprefix("matrixhub-"): text.decode() for name, text in letter.headers} for letter in letters]
+    assert [(letter.value, letter.key) for letter in letters] == [
+        (b"\xff\xfe", b"the-key"),
+        (b"x" * 10_241, b"the-key"),
+        (None, b"the-key"),
+    ]
+    assert [(each["reason"], each["topic"], each["partition"], each["offset"]) for each in told] == [
+        ("NotText", topic, "0", "1"),
+        ("TooLarge", topic, "0", "3"),
+        ("NoValue", topic, "0", "6"),
+    ]
+    assert relay.metric("matrixhub_relay_dead_letters_total") == 3
+
+
+def test_a_suspended_tenants_records_wait_and_nobody_elses(world: World) -> None:
+    relay = world.relay()
+    browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}
+    world.app(ONE, Phase.SUSPENDED)
+    world.produce(ONE, range(300))
+    world.produce(TWO, range(300))
+    browsers[TWO].wait_for(range(300))
+    until(lambda: relay.metric("matrixhub_relay_waiting_tenants") == 1, "the tenant's waiting")
+    until(lambda: relay.metric("matrixhub_relay_buffered_bytes") == 0, "letting go of what was fetched of it")
+    before = relay.metric("matrixhub_relay_events_total")
+    time.sleep(2.5)
+    assert relay.metric("matrixhub_relay_events_total") == before
+    assert not browsers[ONE].texts
+    world.app(ONE)
+    browsers[ONE].wait_for(range(300))
+    assert browsers[ONE].in_order()
+
+
+def test_a_wrong_secret_slows_one_tenant_alone(world: World) -> None:
+    relay = world.relay()
+    browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}
+    world.app(ONE, secret="an old one")
+    world.produce(ONE, range(300))
+    world.produce(TWO, range(300))
+    browsers[TWO].wait_for(range(300))
+    world.app(ONE)
+    browsers[ONE].wait_for(range(300))
+    assert browsers[ONE].in_order()
+    assert relay.metric("matrixhub_relay_dead_letters_total") == 0
+
+
+def test_over_its_limits_a_tenant_waits_and_loses_nothing(world: World) -> None:
+    limited = {"RATE_LIMITER_ENABLED": "true", "RATE_LIMITER_API_MAX_REQUESTS": "5"}
+    world.publishing = world.gateway(**limited, RATE_LIMITER_API_WINDOW_SECONDS="1")
+    relay = world.relay()
+    browser = world.browser(ONE)
+    world.produce(ONE, range(150))
+    browser.wait_for(range(150))
+    assert relay.metric("matrixhub_relay_retries_total") > 0
+    assert relay.metric("matrixhub_relay_dead_letters_total") == 0
+
+
+def test_a_new_tenants_first_record_arrives_within_seconds(world: World) -> None:
+    world.relay()
+    world.tenant("rl-new")
+    try:
+        browser = world.browser("rl-new")
+        began = time.monotonic()
+        world.produce("rl-new", range(3))
+        browser.wait_for(range(3))
+        assert time.monotonic() - began < 10
+    finally:
+        world.tenant("rl-new", Phase.DELETED)
+
+
+def test_nobody_reads_a_password_in_a_relays_log(world: World) -> None:
+    relay = world.relay()
+    world.produce(ONE, range(3))
+    send(world.hub.login(ONE).producer(), naming.topic(ONE, DOMAIN, "posted"), b"\xff")
+    until(lambda: relay.metric("matrixhub_relay_dead_letters_total") == 1, "the dead letter")
+    assert relay.stop() == 0
+    said = relay.said()
+    assert "password" not in said
+    assert f"secret-{ONE}" not in said
