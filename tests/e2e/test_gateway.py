@@ -442,3 +442,20 @@ def test_a_change_of_configuration_reaches_one_gateway_at_a_time(town: Town, bro
     since = len(ann.told)
     until(lambda: town.green.publish(PUBLIC[0], "still", "here") is None, 5)
     ann.hears(20, since=since, channel=PUBLIC[0], event="still")
+
+
+def test_gateways_that_are_taken_out_of_the_spec_go(town: Town) -> None:
+    main = town.hub.get("realtimecluster", "main", *CLUSTER)["spec"]
+    spec = {name: main[name] for name in ("postgres", "redis", "autoscaling")}
+    gateway = main["gateway"] | {"minReplicas": 1, "maxReplicas": 1}
+    named = {"apiVersion": "matrixhub.io/v1alpha1", "kind": "RealtimeCluster"}
+    metadata = {"name": "brief", "namespace": "matrixhub"}
+    town.hub.apply({**named, "metadata": metadata, "spec": spec | {"gateway": gateway}})
+    town.hub.kubectl("wait", "--for=condition=Ready", "realtimecluster/brief", *CLUSTER, "--timeout=60s")
+    of = (*CLUSTER, "-l", "app.kubernetes.io/instance=brief")
+    assert len(town.hub.get("deployment,service,configmap,serviceaccount,poddisruptionbudget", *of)["items"]) == 6
+    town.hub.apply({**named, "metadata": metadata, "spec": spec})
+    kinds = "deployment,service,configmap,serviceaccount,poddisruptionbudget,pod"
+    until(lambda: not town.hub.get(kinds, *of)["items"], 45, "nothing of them is left")
+    town.hub.kubectl("wait", "--for=condition=Ready", "realtimecluster/brief", *CLUSTER, "--timeout=30s")
+    town.hub.kubectl("delete", "realtimecluster", "brief", *CLUSTER, "--timeout=30s")
