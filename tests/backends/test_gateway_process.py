@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -18,6 +19,7 @@ from tests.backends.postgres_world import World, world
 from tests.backends.redis_server import SECRET, Server, eventually, free_port
 from tests.backends.test_redis_nodes import pair, sentinels
 from tests.support import cluster
+from websockets.exceptions import InvalidMessage
 from websockets.sync.client import connect
 
 from matrixhub.api import naming
@@ -84,10 +86,12 @@ class Gateway:
 class Place:
     """A RealtimeCluster over the world's database and some Redis, its account made, an app in its table."""
 
-    def __init__(self, world: World, folder: Path, redis: Mapping[str, Any], ca: str = "") -> None:
+    def __init__(
+        self, world: World, folder: Path, redis: Mapping[str, Any], ca: str, gateway: Mapping[str, Any]
+    ) -> None:
         postgres = world.cluster.spec.postgres
         assert postgres is not None
-        spec = {"redis": dict(redis), "gateway": {"image": "none"}}
+        spec = {"redis": dict(redis), "gateway": {"image": "none", **gateway}}
         made = cluster(world.stand, postgres=postgres.model_dump(mode="json", by_alias=True), **spec)
         name = f"process-{secrets.token_hex(4)}"
         self.cluster = made.model_copy(update={"metadata": made.metadata.model_copy(update={"name": name})})
@@ -123,8 +127,8 @@ class Place:
 def place(world: World, tmp_path: Path) -> Iterator[Callable[..., Place]]:
     made: list[Place] = []
 
-    def make(redis: Mapping[str, Any], ca: str = "") -> Place:
-        made.append(Place(world, tmp_path, redis, ca))
+    def make(redis: Mapping[str, Any], ca: str = "", **gateway: Any) -> Place:
+        made.append(Place(world, tmp_path, redis, ca, gateway))
         return made[-1]
 
     yield make
@@ -218,6 +222,28 @@ def test_gateways_meet_through_tls_with_a_private_authority(place: Callable[...,
         carries(here.gateway(**path).ready(), here.gateway(**path).ready())
         stranger = here.gateway(DATABASE_REDIS_MASTER_TLS_CA_PATH="")
         assert stranger.process.wait(20) != 0
+
+
+def test_a_gateway_shows_the_certificate_that_it_was_given(
+    place: Callable[..., Place], server: Server, tmp_path: Path
+) -> None:
+    authority, certificate, key = certified(tmp_path)
+    here = place(redis_of(server.address), tls={"secretName": "gateway-tls"})
+    gateway = here.gateway(SSL_CERT_PATH=str(certificate), SSL_KEY_PATH=str(key))
+    trust = ssl.create_default_context(cafile=str(authority))
+
+    def opens() -> bool:
+        try:
+            with connect(url(gateway).replace("ws:", "wss:"), ssl=trust) as socket:
+                return "connection_established" in str(socket.recv(5))
+        except OSError:
+            return False
+
+    eventually(opens)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        connect(url(gateway).replace("ws:", "wss:"), ssl=ssl.create_default_context())
+    with pytest.raises((OSError, InvalidMessage)):
+        connect(url(gateway))
 
 
 def test_gateways_follow_a_failover_through_sentinels(

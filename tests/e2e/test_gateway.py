@@ -19,7 +19,7 @@ import websockets
 from tests.e2e.browsers import CLUSTER, Browser, School, admits, installed, raw, seconds_until, signature
 from tests.e2e.hub import Hub, until
 
-GREEN, BLUE = "gw-green", "gw-blue"
+GREEN, BLUE, THIRD = "gw-green", "gw-blue", "gw-third"
 SELECTOR = "app.kubernetes.io/name=gateway,app.kubernetes.io/instance=main"
 PUBLIC = ("general", "department-science", "classroom-101")
 PRIVATE = ("private-admin", "private-teacher", "private-student")
@@ -45,14 +45,33 @@ class Town:
         """By name, the addresses of the gateways that take connections."""
         return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in self.pods() if is_ready(pod)}
 
+    def settled(self) -> set[str]:
+        """The gateways by name, once none is on its way in or out."""
+        self.hub.kubectl("rollout", "status", "deployment/main-gateway", *CLUSTER, "--timeout=90s")
+        until(lambda: len(self.pods()) == len(self.ready()) >= 2, 60, "each takes connections")
+        return set(self.ready())
+
     def two(self) -> tuple[str, str]:
         """The addresses of two gateways."""
         until(lambda: len(self.ready()) >= 2, 60, "two gateways take connections")
         first, second, *_ = self.ready().values()
         return first, second
 
+    def limited(self, **gateway: object) -> School:
+        """A third school, whose app has these limits from now on."""
+        self.hub.apply(lasting(self.hub, THIRD, gateway=gateway))
+        self.hub.ready(THIRD)
+        return self.school(THIRD)
+
     def school(self, tenant: str) -> School:
         return School(self.hub.secret(tenant, "gateway"), self.host, 80)
+
+
+def lasting(hub: Hub, name: str, **spec: Any) -> dict[str, Any]:
+    """The manifest of a Tenant that outlives the single test."""
+    manifest = hub.tenant(name, **spec)
+    hub.tenants.remove(name)
+    return manifest
 
 
 def is_ready(pod: dict[str, Any]) -> bool:
@@ -64,17 +83,14 @@ def is_ready(pod: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def town(hub: Hub) -> Iterator[Town]:
     installed()
-    hub.apply(hub.tenant(GREEN), hub.tenant(BLUE))
-    for name in (GREEN, BLUE):
-        hub.tenants.remove(name)  # they outlive the single test
-    hub.ready(GREEN, BLUE)
-    hub.kubectl("rollout", "status", "deployment/main-gateway", *CLUSTER, "--timeout=90s")
+    hub.apply(*(lasting(hub, name) for name in (GREEN, BLUE, THIRD)))
+    hub.ready(GREEN, BLUE, THIRD)
     host = hub.get("service", "main-gateway", *CLUSTER)["spec"]["clusterIP"]
     green, blue = (School(hub.secret(name, "gateway"), host, 80) for name in (GREEN, BLUE))
     made = Town(hub, host, green, blue)
-    made.two()
+    made.settled()
     yield made
-    hub.delete(GREEN, BLUE)
+    hub.delete(GREEN, BLUE, THIRD)
 
 
 @pytest.fixture
@@ -214,22 +230,20 @@ def crowd(hosts: list[str], key: str) -> Iterator[None]:
 
 
 def test_a_cap_holds_over_all_gateways_and_changes_within_10_seconds(town: Town) -> None:
-    hub, (first, second) = town.hub, town.two()
-    hub.onboard("gw-small", gateway={"maxConnections": 3})
-    key = town.school("gw-small").key
+    first, second = town.two()
+    key = town.limited(maxConnections=3).key
     with crowd([first, second, first], key):
         assert not admits(first, PORT, key)
         assert not admits(second, PORT, key)
-        hub.apply(hub.tenant("gw-small", gateway={"maxConnections": 4}))
+        town.hub.apply(lasting(town.hub, THIRD, gateway={"maxConnections": 4}))
         assert seconds_until(lambda: admits(first, PORT, key) and admits(second, PORT, key), 10) < 10
     assert seconds_until(lambda: admits(first, PORT, key), 5) < 5
 
 
 def test_a_burst_over_the_cap_lets_nobody_in_afterwards(town: Town) -> None:
     """Those that connect in the same moment may pass; backends/gateway/README.md says how many were measured."""
-    hub, hosts, cap, burst = town.hub, town.two(), 10, 100
-    hub.onboard("gw-burst", gateway={"maxConnections": cap})
-    key = town.school("gw-burst").key
+    hosts, cap, burst = town.two(), 10, 100
+    key = town.limited(maxConnections=cap).key
 
     async def rush() -> int:
         held = []
@@ -274,8 +288,7 @@ def test_suspension_and_deletion_shut_the_door_within_10_seconds(town: Town) -> 
 
 
 def test_limits_that_are_offered_hold(town: Town, browser: Any) -> None:
-    town.hub.onboard("gw-limits", gateway={"clientEventsPerSecond": 3, "maxPresenceMembers": 2})
-    school = town.school("gw-limits")
+    school = town.limited(clientEventsPerSecond=3, maxPresenceMembers=2)
     ann, bob, eve = (browser(school, name).connected() for name in ("ann", "bob", "eve"))
     for each in (ann, bob):
         each.enters(PRESENCE)
@@ -299,8 +312,7 @@ def test_limits_that_are_offered_hold(town: Town, browser: Any) -> None:
 
 
 def test_origins_that_are_not_allowed_are_refused(town: Town) -> None:
-    town.hub.onboard("gw-origin", gateway={"allowedOrigins": ["https://app.example.org"]})
-    key = town.school("gw-origin").key
+    key = town.limited(allowedOrigins=["https://app.example.org"]).key
     assert admits(town.host, 80, key, origin="https://app.example.org")
     assert not admits(town.host, 80, key, origin="https://evil.example.org")
     assert not admits(town.host, 80, key)
@@ -388,9 +400,33 @@ def test_gateways_find_one_another_again_after_redis_was_restarted(town: Town, b
     assert town.ready() == before
 
 
+def test_what_gateways_consist_of_is_back_within_5_seconds(town: Town) -> None:
+    for kind in ("poddisruptionbudget", "serviceaccount", "configmap"):
+        town.hub.kubectl("delete", kind, "main-gateway", *CLUSTER)
+    words = ("poddisruptionbudget,serviceaccount,configmap", *CLUSTER, "-l", SELECTOR)
+    until(lambda: len(town.hub.get(*words)["items"]) == 3, 5, "all three are back")
+    town.hub.kubectl("set", "image", "deployment/main-gateway", "gateway=localhost/none:1", *CLUSTER)
+    image = town.hub.env["GATEWAY_IMAGE"]
+    until(lambda: deployed(town)["template"]["spec"]["containers"][0]["image"] == image, 5, "the image is put right")
+
+
+def deployed(town: Town) -> Any:
+    return town.hub.get("deployment", "main-gateway", *CLUSTER)["spec"]
+
+
+def test_lost_passwords_are_made_anew_and_gateways_follow(town: Town) -> None:
+    before = town.settled()
+    old = town.hub.get("secret", "main-accounts", *CLUSTER)["data"]
+    town.hub.kubectl("delete", "secret", "main-accounts", *CLUSTER)
+    until(lambda: len(town.ready()) == len(before) and not before & set(town.ready()), 60, "all were replaced")
+    new = town.hub.get("secret", "main-accounts", *CLUSTER)["data"]
+    assert new["gateway-password"] != old["gateway-password"]
+    assert all(admits(host, PORT, town.green.key) for host in town.ready().values())
+
+
 def test_a_change_of_configuration_reaches_one_gateway_at_a_time(town: Town, browser: Any) -> None:
     ann = browser(town.green, "ann").connected().enters(PUBLIC[0])
-    before = {pod["metadata"]["name"] for pod in town.pods()}
+    before = town.settled()
     change = json.dumps({"spec": {"gateway": {"connectionsPerReplica": 1999}}})
     town.hub.kubectl("patch", "realtimecluster", "main", *CLUSTER, "--type=merge", "-p", change)
     fewest, most = len(before), 0
@@ -406,3 +442,20 @@ def test_a_change_of_configuration_reaches_one_gateway_at_a_time(town: Town, bro
     since = len(ann.told)
     until(lambda: town.green.publish(PUBLIC[0], "still", "here") is None, 5)
     ann.hears(20, since=since, channel=PUBLIC[0], event="still")
+
+
+def test_gateways_that_are_taken_out_of_the_spec_go(town: Town) -> None:
+    main = town.hub.get("realtimecluster", "main", *CLUSTER)["spec"]
+    spec = {name: main[name] for name in ("postgres", "redis", "autoscaling")}
+    gateway = main["gateway"] | {"minReplicas": 1, "maxReplicas": 1}
+    named = {"apiVersion": "matrixhub.io/v1alpha1", "kind": "RealtimeCluster"}
+    metadata = {"name": "brief", "namespace": "matrixhub"}
+    town.hub.apply({**named, "metadata": metadata, "spec": spec | {"gateway": gateway}})
+    town.hub.kubectl("wait", "--for=condition=Ready", "realtimecluster/brief", *CLUSTER, "--timeout=60s")
+    of = (*CLUSTER, "-l", "app.kubernetes.io/instance=brief")
+    assert len(town.hub.get("deployment,service,configmap,serviceaccount,poddisruptionbudget", *of)["items"]) == 6
+    town.hub.apply({**named, "metadata": metadata, "spec": spec})
+    kinds = "deployment,service,configmap,serviceaccount,poddisruptionbudget,pod"
+    until(lambda: not town.hub.get(kinds, *of)["items"], 45, "nothing of them is left")
+    town.hub.kubectl("wait", "--for=condition=Ready", "realtimecluster/brief", *CLUSTER, "--timeout=30s")
+    town.hub.kubectl("delete", "realtimecluster", "brief", *CLUSTER, "--timeout=30s")

@@ -36,6 +36,10 @@ ChannelTemplate = Annotated[
     ),
 ]
 
+SESSIONS_PER_GATEWAY = 4
+"""Sessions in Postgres that one gateway opens at most: each lookup takes a fraction of a millisecond."""
+SESSIONS_PER_RELAY = 1
+
 
 class Resources(Model):
     """What a container asks for and may use, as in a pod."""

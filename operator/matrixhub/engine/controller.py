@@ -18,6 +18,7 @@ from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
 from matrixhub.backends.kafka.session import Session
 from matrixhub.engine.accounts import Accounts
+from matrixhub.engine.clearance import Clearance
 from matrixhub.engine.composer import Composer
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_of
 from matrixhub.engine.kinds import Kind
@@ -71,6 +72,7 @@ class Controller:
         desk = HousingDesk(housing, self.roster, credentials, api, self)
         self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH)
         self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
+        self._clearance = Clearance(api, self._runs)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
@@ -81,6 +83,7 @@ class Controller:
             group.create_task(self.registrar.run())
             group.create_task(self._housing.run())
             group.create_task(self._scaler.run())
+            group.create_task(self._clearance.run())
 
     def tenant_seen(self, body: Manifest, *, initial: bool) -> None:
         """A Tenant exists as described; `initial` when it was listed at start, not changed just now."""
@@ -263,6 +266,9 @@ class Controller:
         wanted = {(key, kind.name): kind for kind in self.roster.services(plane)}
         for worker_key in [k for k in self._workers if k[0] == key and k not in wanted]:
             self._dismiss(worker_key)
+        for kind in self.roster.kinds:
+            if kind.runs and (key, kind.name) not in wanted:
+                self._clearance.add(key, kind.name)
         for worker_key, kind in wanted.items():
             if worker := self._workers.get(worker_key):
                 worker.reconnect()
@@ -277,6 +283,10 @@ class Controller:
             entry.begun, entry.housed = False, entry.housed and not grown
             self._begin(entry, Priority.RESYNC)
             self.registrar.add(f"Tenant/{tenant}")
+
+    def _runs(self, cluster: str, component: str) -> bool:
+        """Whether this is the component's worker's business, or nobody's any more: its objects go with their owner."""
+        return (cluster, component) in self._workers or cluster not in self.roster.planes
 
     def _dismiss(self, worker_key: tuple[str, str]) -> None:
         del self._workers[worker_key]

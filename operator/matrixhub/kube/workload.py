@@ -7,7 +7,7 @@ from typing import Any
 from matrixhub.api import naming
 from matrixhub.errors import Conflict
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import BY_KIND, POD, Manifest
+from matrixhub.kube.resources import BY_KIND, POD, WORKLOAD, Manifest
 
 _NOT_SAID = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid"})
 _POD_CONDITION = "PodScheduled"
@@ -36,13 +36,17 @@ def _keep(api: KubeApi, manifest: Manifest) -> str:
     return f"changed {name}" if _said(before) != _said(after) else ""
 
 
-def remove(api: KubeApi, manifests: Iterable[Manifest]) -> None:
-    """The objects are gone, those that carry our label."""
-    for manifest in manifests:
-        metadata, resource = manifest["metadata"], BY_KIND[manifest["kind"]]
-        there = api.get(resource, metadata["name"], metadata["namespace"])
-        if there and naming.CLUSTER_LABEL in (there["metadata"].get("labels") or {}):
-            api.delete(resource, metadata["name"], metadata["namespace"], there["metadata"]["uid"])
+def clear(api: KubeApi, namespace: str, cluster: str, component: str) -> tuple[str, ...]:
+    """Nothing is left of what the RealtimeCluster runs as this component; a sentence for each object that was."""
+    labels = {**naming.workload_labels(component, cluster), **naming.MANAGED_BY, naming.CLUSTER_LABEL: cluster}
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    gone = []
+    for resource in WORKLOAD:
+        for found in list(api.list(resource, namespace, selector)):
+            metadata = found["metadata"]
+            api.delete(resource, metadata["name"], namespace, metadata["uid"])
+            gone.append(f"deleted {resource.kind} {namespace}/{metadata['name']}")
+    return tuple(gone)
 
 
 def trouble(api: KubeApi, deployment: Manifest, least: int = 1) -> str:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from matrixhub.api import naming
+from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY
 from matrixhub.api.realtimecluster import PostgresBackend, RealtimeCluster, RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.gateway.desired import gateway, stores
@@ -16,8 +17,6 @@ CONFIG, POSTGRES_CA, REDIS_CA, CERTIFICATE = "config", "postgres-ca", "redis-ca"
 DRAIN_SECONDS = 5
 """How long a gateway that ends still answers, after it has closed its sockets: measured, none came too late."""
 CONNECT_SECONDS = 3
-POOL = 4
-"""Sessions in Postgres that one gateway opens at most: each lookup takes a fraction of a millisecond."""
 
 
 def environment(cluster: RealtimeCluster) -> list[dict[str, Any]]:
@@ -117,7 +116,7 @@ def _postgres(spec: PostgresBackend, login: str) -> dict[str, str]:
         "DATABASE_POSTGRES_DATABASE": spec.database,
         "DATABASE_POSTGRES_USERNAME": login,
         "DATABASE_POOL_MIN": "1",
-        "DATABASE_POOL_MAX": str(POOL),
+        "DATABASE_POOL_MAX": str(SESSIONS_PER_GATEWAY),
         "PGSSLMODE": spec.ssl_mode,
         "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, SESSIONS_PER_RELAY
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Mark, ServiceAccount
 from matrixhub.backends.postgres import catalog
@@ -17,8 +18,6 @@ from matrixhub.errors import Conflict, Rejected
 
 _REGISTERED = "account/"
 """What an account's row in the registry begins with: no tenant's id has a slash."""
-SESSIONS_PER_GATEWAY = 4
-SESSIONS_PER_RELAY = 2
 SESSIONS_TO_SPARE = 6
 """For the operator itself, and for pods that are on their way out."""
 SETTINGS = frozenset({("", "statement_timeout=10s"), ("", "idle_in_transaction_session_timeout=60s")})
