@@ -21,7 +21,7 @@ test: ## everything that CI runs
 	@$(STAND) preflight
 	@$(MAKE) --no-print-directory check
 	@$(STAND) up
-	@$(BIN)/pytest tests/stand tests/backends tests/apiserver tests/e2e; status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
+	@$(BIN)/python dev/suites.py; status=$$?; [ -n "$$KEEP_STAND" ] || $(STAND) down; exit $$status
 
 check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

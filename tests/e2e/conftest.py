@@ -12,7 +12,7 @@ from demo import cluster as demo
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """The stand with our CRDs, the RealtimeCluster `main` and a running operator."""
+    """The stand with our CRDs, the RealtimeCluster `main` and a running operator; no test's Tenant is left."""
     env = demo.environment()
     demo.install(env)
     operator = Operator(env, tmp_path_factory.mktemp("operator") / "operator.log")
@@ -22,18 +22,18 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     everywhere = Hub(env, operator)
     everywhere.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=60s", "realtimecluster/main")
     yield everywhere
+    everywhere.delete(*everywhere.leaving)
     operator.kill()
 
 
 @pytest.fixture(autouse=True)
 def clean(hub: Hub) -> Iterator[None]:
-    """A test's Tenants are gone after it, with their data; what the operator said is shown when the test failed."""
+    """A test's Tenants are on their way out after it; what the operator said is shown when the test failed."""
     began = hub.operator.log.stat().st_size
     yield
     if hub.operator.process is None:
         hub.operator.start()
-    hub.delete(*hub.tenants)
-    hub.tenants.clear()
+    hub.dismiss()
     with hub.operator.log.open() as log:
         log.seek(began)
         sys.stdout.write(log.read()[-8000:])

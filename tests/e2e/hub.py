@@ -54,6 +54,8 @@ class Hub:
     env: dict[str, str]
     operator: Operator
     tenants: list[str] = field(default_factory=list)
+    leaving: set[str] = field(default_factory=set)
+    """Tenants of tests that are over: a namespace takes 5 s and more to go, and no other test is about them."""
 
     def kubectl(self, *words: str, text: str | None = None) -> str:
         """What kubectl printed; fails with its complaint."""
@@ -127,6 +129,13 @@ class Hub:
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+    def dismiss(self) -> None:
+        """This test's Tenants are on their way out."""
+        if self.tenants:
+            self.kubectl("delete", "tenant", *self.tenants, "--ignore-not-found", "--wait=false")
+        self.leaving.update(self.tenants)
+        self.tenants.clear()
 
     def delete(self, *names: str) -> None:
         """The Tenants are gone."""

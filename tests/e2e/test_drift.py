@@ -29,11 +29,14 @@ SPEC = {
 }
 
 
-@pytest.fixture
-def tenant(hub: Hub) -> str:
-    """A Tenant that is Ready."""
+@pytest.fixture(scope="module")
+def tenant(hub: Hub) -> Iterator[str]:
+    """A Tenant that is Ready, the same for all of these tests."""
     hub.onboard(NAME, **SPEC)
-    return NAME
+    hub.tenants.clear()
+    yield NAME
+    hub.tenants.append(NAME)
+    hub.dismiss()
 
 
 @contextlib.contextmanager
