@@ -18,14 +18,16 @@ SERVERS = {
     "postgres-redis-gateway": ("postgres", "redis", "gateway"),
 }
 """Groups of tests/backends by what their files' names say after `test_`; all others run with the API server's."""
-ALONE = ("tests/stand", "tests/e2e")
+ALONE = ("tests/stand", "tests/backends/test_relay.py", "tests/e2e")
 """One after the other: these stop servers that the others need, or run an operator."""
 
 
 def groups(files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Every file once, in the group of its server."""
+    """Every file once, in the group of its server, but for those that run alone."""
     made: dict[str, list[Path]] = {name: [] for name in (*SERVERS, "kubernetes")}
     for file in files:
+        if str(file.relative_to(CHECKOUT)) in ALONE:
+            continue
         subject = file.stem.removeprefix("test_")
         made[next((name for name, words in SERVERS.items() if subject.startswith(words)), "kubernetes")].append(file)
     return made
