@@ -21,6 +21,7 @@ from matrixhub.errors import Rejected
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
     from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+    from kafka.errors import RebalanceInProgressError
 
 PATIENCE_MS = 10_000
 EXAMS = {"domain": "exams", "events": ["started", "submitted"], "partitions": 2, "retention": "24h"}
@@ -106,6 +107,18 @@ class Login:
 def send(producer: Any, topic: str, value: bytes) -> None:
     """The record is in the topic, or the broker's refusal is raised."""
     producer.send(topic, value).get(timeout=PATIENCE_MS / 1000)
+
+
+def commit(consumer: Any) -> None:
+    """What was read is committed, as applications do it: a rebalance in between is waited for."""
+    for _ in range(50):
+        try:
+            consumer.commit()
+        except RebalanceInProgressError:
+            consumer.poll(timeout_ms=200)
+        else:
+            return
+    raise AssertionError("the group does not settle")
 
 
 def can_log_in(login: Login) -> bool:

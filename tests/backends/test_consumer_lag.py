@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import pytest
-from tests.backends.kafka_clients import Hub, Login, hub_on, read, send
+from tests.backends.kafka_clients import Hub, Login, commit, hub_on, read, send
 
 from matrixhub.backends.kafka.session import Session
 from matrixhub.scaling.lag import unread
@@ -54,7 +54,7 @@ def test_a_group_at_work_is_seen_with_its_members_and_what_waits(lake: Login, se
         send(producer, TOPIC, f"exam {number}".encode())
     consumer = lake.consumer(TOPIC, group_id=GROUP, enable_auto_commit=False, max_poll_records=4)
     assert len(read(consumer, 4)) >= 4
-    consumer.commit()
+    commit(consumer)
 
     sample = seen(session)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
-from tests.backends.kafka_clients import Hub, Login, can_log_in, hub_on, read, send
+from tests.backends.kafka_clients import Hub, Login, can_log_in, commit, hub_on, read, send
 
 from matrixhub.backends.contract import Phase
 from matrixhub.backends.kafka.session import messages
@@ -49,7 +49,7 @@ def test_records_are_produced_and_consumed_in_a_group(green: Login) -> None:
     send(green.producer(enable_idempotence=True), TOPIC, b"exam")
     consumer = green.consumer(TOPIC, group_id=f"{GREEN}.marking", enable_auto_commit=False)
     assert b"exam" in read(consumer)
-    consumer.commit()
+    commit(consumer)
     assert consumer.committed(TopicPartition(TOPIC, 0)) is not None or consumer.committed(TopicPartition(TOPIC, 1))
 
 

@@ -5,7 +5,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from tests.backends.kafka_clients import EXAMS, Hub, Login, can_log_in, hub_on, kafka_cluster, read, secret, send
+from tests.backends.kafka_clients import (
+    EXAMS,
+    Hub,
+    Login,
+    can_log_in,
+    commit,
+    hub_on,
+    kafka_cluster,
+    read,
+    secret,
+    send,
+)
 
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.backends.kafka.session import messages
@@ -223,7 +234,7 @@ def test_a_deleted_tenant_leaves_nothing_behind(hub: Hub) -> None:
     send(login.producer(), f"{tenant}.own.thing", b"x")
     consumer = login.consumer(f"{tenant}.own.thing", group_id=f"{tenant}.app")
     assert read(consumer) == [b"x"]
-    consumer.commit()
+    commit(consumer)
     login.close()
     hub.converge(hub.intent(tenant, kafka=SHARE))
     names = {topic.name for topic in hub.observe(hub.intent(tenant)).topics}
