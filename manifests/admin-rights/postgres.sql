@@ -12,7 +12,8 @@ SELECT format('CREATE ROLE %I', :'admin') WHERE NOT EXISTS (SELECT FROM pg_roles
 -- CREATEROLE makes, alters and drops the tenants' roles. Nothing else: no superuser, and row security binds it too.
 ALTER ROLE :"admin" LOGIN INHERIT CREATEROLE NOSUPERUSER NOBYPASSRLS NOCREATEDB NOREPLICATION;
 
--- CREATE is for the schema `matrixhub`; CONNECT, to be handed on, is for the tenants' group.
+-- CREATE is for the schema `matrixhub` and for the gateways' own; CONNECT, to be handed on, is for the tenants' group
+-- and for the gateways' role.
 GRANT CREATE ON DATABASE :"DBNAME" TO :"admin";
 GRANT CONNECT ON DATABASE :"DBNAME" TO :"admin" WITH GRANT OPTION;
 

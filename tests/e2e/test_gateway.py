@@ -400,6 +400,18 @@ def test_gateways_find_one_another_again_after_redis_was_restarted(town: Town, b
     assert town.ready() == before
 
 
+def test_gateways_outlive_a_restart_of_postgres(town: Town, browser: Any) -> None:
+    hosts, before = town.two(), town.ready()
+    ann = browser(town.green, "ann", pod=hosts[0]).connected().enters(PUBLIC[0])
+    since = len(ann.told)
+    town.hub.stand("restart", "postgres")
+    until(lambda: all(admits(host, PORT, town.green.key) for host in hosts), 20, "both let sockets in")
+    until(lambda: town.ready() == before, 20, "the same gateways are ready")
+    town.green.publish(PUBLIC[0], "after", "x")
+    ann.hears(since=since, channel=PUBLIC[0], event="after")
+    assert not any("state" in each for each in ann.told[since:]), "its socket stayed open"
+
+
 def test_what_gateways_consist_of_is_back_within_5_seconds(town: Town) -> None:
     for kind in ("poddisruptionbudget", "serviceaccount", "configmap"):
         town.hub.kubectl("delete", kind, "main-gateway", *CLUSTER)
