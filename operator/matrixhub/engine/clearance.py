@@ -11,7 +11,7 @@ from matrixhub.kube.workload import clear
 log = logging.getLogger(__name__)
 
 RETRY = 5.0
-"""Seconds until what could not be taken away is tried again."""
+"""Seconds until it is looked again whether all is gone."""
 
 
 class Clearance:
@@ -43,14 +43,16 @@ class Clearance:
                 self._due.pop((cluster, component), None)
 
     async def _clear(self, cluster: str, component: str) -> None:
+        """Until nothing is found any more: a worker that was just dismissed may still end what it had begun."""
         namespace, _, name = cluster.partition("/")
         while not self._wanted(cluster, component):
             try:
                 gone = await asyncio.to_thread(clear, self._api, namespace, name, component)
             except BackendError as error:
                 log.warning("Cannot take away the %s of %s: %s", component, cluster, error.message)
-                await asyncio.sleep(RETRY)
-                continue
-            for sentence in gone:
-                log.info("%s", sentence, extra={"cluster": cluster})
-            return
+            else:
+                if not gone:
+                    return
+                for sentence in gone:
+                    log.info("%s", sentence, extra={"cluster": cluster})
+            await asyncio.sleep(RETRY)

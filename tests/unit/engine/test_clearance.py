@@ -10,8 +10,9 @@ from matrixhub.errors import Unreachable
 class Cluster:
     """What was asked to go, and a server that is away at first as often as it is told to be."""
 
-    def __init__(self, away: int = 0) -> None:
+    def __init__(self, away: int = 0, objects: int = 0) -> None:
         self.away = away
+        self.objects = objects
         self.wanted: set[str] = set()
         self.gone: list[tuple[str, str, str]] = []
 
@@ -20,7 +21,8 @@ class Cluster:
             self.away -= 1
             raise Unreachable("away")
         self.gone.append((what[0], what[1], what[2]))
-        return ()
+        left, self.objects = self.objects, max(0, self.objects - 1)
+        return ("deleted an object",) * (left > 0)
 
 
 async def run(world: Cluster, monkeypatch: pytest.MonkeyPatch, *added: str) -> None:
@@ -51,3 +53,10 @@ def test_a_server_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -
     world = Cluster(away=3)
     asyncio.run(run(world, monkeypatch, "gateway"))
     assert world.gone == [("hub", "main", "gateway")]
+
+
+def test_what_comes_back_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a worker that was just dismissed ends what it had begun."""
+    world = Cluster(objects=2)
+    asyncio.run(run(world, monkeypatch, "gateway"))
+    assert world.gone == [("hub", "main", "gateway")] * 3
