@@ -245,9 +245,8 @@ def test_a_plan_names_nothing_that_is_not_marked_as_the_tenants(pair: tuple[Stat
         for step in steps
     ):
         assert all(ours(claim.mark) for claim in found.user_claims)
-        assert found.user_claims or not (
-            found.acls or found.logins or found.quotas or found.relay_acls - wanted.relay_acls
-        )
+        # What our own relay may do with the tenant's topics bears the relay's name: that is its mark.
+        assert found.user_claims or not (found.acls or found.logins or found.quotas)
     for step in steps:
         if isinstance(step, actions.RemoveMarks):
             assert all(ours(claim.mark) for claim in (*step.users, *step.topics))
