@@ -4,7 +4,9 @@ import time
 
 from tests.e2e.hub import Hub
 
-CONDITIONS = ["Ready", "NamespaceReady", "PostgresReady", "RedisReady", "KafkaReady", "ObjectStoreReady"]
+from matrixhub.api.conditions import BACKEND_TYPES
+
+CONDITIONS = ["Ready", *BACKEND_TYPES]
 
 
 def types(hub: Hub, name: str) -> set[str]:
@@ -55,6 +57,6 @@ def test_the_table_reads_well(hub: Hub):
     assert row.startswith("look-table")
     assert "True" in row
     wide = hub.kubectl("get", "tenant", "look-table", "-o", "wide").splitlines()[0]
-    for backend in ("NAMESPACE", "POSTGRES", "REDIS", "KAFKA", "OBJECTSTORE"):
+    for backend in ("NAMESPACE", "POSTGRES", "REDIS", "KAFKA", "OBJECTSTORE", "GATEWAY"):
         assert backend in wide
     assert "True" in hub.kubectl("get", "realtimeclusters", "-A")
