@@ -1,7 +1,6 @@
 """What a RealtimeCluster's own gateways and relay log in with: kept in one Secret beside it and nowhere else."""
 
 import base64
-import secrets
 import threading
 
 from matrixhub.api import naming
@@ -47,8 +46,7 @@ class Accounts:
         wanted = {
             "gateway-login": naming.gateway(cluster.key),
             "relay-login": naming.relay(cluster.key),
-            **{key: _kept(held.get(key, "")) for key in ("gateway-password", "relay-password", "canary-secret")},
-            "canary-key": held.get("canary-key") or secrets.token_hex(10),
+            **{key: _kept(held.get(key, "")) for key in ("gateway-password", "relay-password")},
         }
         if held != wanted:
             self._write(cluster, name, wanted, exists=there is not None)
