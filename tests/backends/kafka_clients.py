@@ -110,11 +110,18 @@ def send(producer: Any, topic: str, value: bytes) -> None:
 
 
 def commit(consumer: Any) -> None:
-    """What was read is committed, as applications do it: a rebalance in between is waited for."""
-    for _ in range(50):
+    """What was read is committed, as applications do it: a rebalance in between is waited for.
+
+    One that kafka-python 3.0 does not come out of (seen on a busy machine) is ended by joining anew.
+    """
+    topics = consumer.subscription()
+    for attempt in range(1, 100):
         try:
             consumer.commit()
         except RebalanceInProgressError:
+            if attempt % 20 == 0:
+                consumer.unsubscribe()
+                consumer.subscribe(topics)
             consumer.poll(timeout_ms=200)
         else:
             return
