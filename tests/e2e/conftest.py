@@ -20,10 +20,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     demo.realtimecluster(env)
     operator.start()
     everywhere = Hub(env, operator)
-    everywhere.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=60s", "realtimecluster/main")
-    yield everywhere
-    everywhere.delete(*everywhere.leaving)
-    operator.kill()
+    try:
+        everywhere.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=60s", "realtimecluster/main")
+        yield everywhere
+        everywhere.delete(*everywhere.leaving)
+    finally:
+        operator.kill()
 
 
 @pytest.fixture(autouse=True)
