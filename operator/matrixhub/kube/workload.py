@@ -1,5 +1,6 @@
 """Objects that a RealtimeCluster runs its pods with: applied as described, and whether the pods came up."""
 
+import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -11,17 +12,21 @@ from matrixhub.kube.resources import BY_KIND, POD, WORKLOAD, Manifest
 
 _NOT_SAID = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid"})
 _POD_CONDITION = "PodScheduled"
+_DIGEST = f"{naming.GROUP}/applied"
+"""The annotation that says which description was applied last: what it no longer names has to go."""
 
 
 def keep(api: KubeApi, manifests: Iterable[Manifest]) -> tuple[str, ...]:
     """Every object is as described (server-side apply); a sentence for each that did not say so before.
 
+    One that says all of it already, and to which the same was applied last, is only read.
     Raises Conflict for an object of that name that does not carry our label.
     """
     return tuple(sentence for manifest in manifests if (sentence := _keep(api, manifest)))
 
 
 def _keep(api: KubeApi, manifest: Manifest) -> str:
+    manifest = _stamped(manifest)
     metadata, kind = manifest["metadata"], manifest["kind"]
     name = f"{kind} {metadata['namespace']}/{metadata['name']}"
     before = api.get(BY_KIND[kind], metadata["name"], metadata["namespace"])
@@ -32,8 +37,26 @@ def _keep(api: KubeApi, manifest: Manifest) -> str:
     labels = before["metadata"].get("labels") or {}
     if labels.get(naming.CLUSTER_LABEL) != metadata["labels"][naming.CLUSTER_LABEL]:
         raise Conflict(f"{name} exists and is not Matrix Hub's: remove or rename it", "somebody else")
+    if says(before, manifest):
+        return ""
     after = api.apply(manifest)
     return f"changed {name}" if _said(before) != _said(after) else ""
+
+
+def says(found: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is in what was found; what else is there does not count. Pure."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(key in found and says(found[key], each) for key, each in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(says, found, wanted))
+    return bool(found == wanted)
+
+
+def _stamped(manifest: Manifest) -> Manifest:
+    """The manifest with the digest of itself."""
+    digest = hashlib.blake2b(json.dumps(manifest, sort_keys=True).encode(), digest_size=8).hexdigest()
+    annotations = {**(manifest["metadata"].get("annotations") or {}), _DIGEST: digest}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": annotations}}
 
 
 def clear(api: KubeApi, namespace: str, cluster: str, component: str) -> tuple[str, ...]:
