@@ -231,14 +231,16 @@ def test_a_gateway_shows_the_certificate_that_it_was_given(
     gateway = here.gateway(SSL_CERT_PATH=str(certificate), SSL_KEY_PATH=str(key))
     trust = ssl.create_default_context(cafile=str(authority))
 
-    def opens() -> bool:
+    def answers() -> bool:
         try:
-            with connect(url(gateway).replace("ws:", "wss:"), ssl=trust) as socket:
-                return "connection_established" in str(socket.recv(5))
+            with urllib.request.urlopen(f"https://127.0.0.1:{gateway.port}/live", context=trust, timeout=2) as answer:
+                return bool(answer.status == 200)
         except OSError:
             return False
 
-    eventually(opens)
+    eventually(answers)
+    with connect(url(gateway).replace("ws:", "wss:"), ssl=trust) as socket:
+        assert "connection_established" in str(socket.recv(5))
     with pytest.raises(ssl.SSLCertVerificationError):
         connect(url(gateway).replace("ws:", "wss:"), ssl=ssl.create_default_context())
     with pytest.raises((OSError, InvalidMessage)):
