@@ -56,8 +56,10 @@ class Composer:
             return Writes(_manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]}))
         status = tenant_status(entry, self._roster.backends(entry), self._roster.obstacle(entry), now)
         plane = self._roster.plane_of(entry)
-        if plane and (connections := plane.counts.connections.get(name)) is not None:
-            status["connections"] = connections
+        if plane and plane.cluster.spec.gateway:
+            # Told from the first status on, so that a count that finds none writes nothing.
+            shown = entry.tenant.status.get("connections", 0)
+            status["connections"] = plane.counts.connections.get(name, shown)
         return Writes(
             None,
             _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,

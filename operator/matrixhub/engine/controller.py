@@ -221,7 +221,8 @@ class Controller:
         plane.scales = scales(before, report, plane.cluster.status, datetime.now(UTC))
         if plane.scales is not before:
             self.registrar.add(f"RealtimeCluster/{cluster}")
-        for tenant in counted(plane.counts, self.roster.members(cluster), report, time.monotonic()):
+        shown = {t: self.roster.entries[t].tenant.status.get("connections", 0) for t in self.roster.members(cluster)}
+        for tenant in counted(plane.counts, shown, report, time.monotonic()):
             self.registrar.add(f"Tenant/{tenant}")
 
     def _kafka(self, cluster: RealtimeCluster) -> Session:

@@ -1,6 +1,6 @@
 """What is told of scaling: on the RealtimeCluster, on its Tenants, and as Events. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -75,16 +75,14 @@ def rescales(report: Report) -> list[str]:
     ]
 
 
-def counted(counts: Counts, tenants: Sequence[str], report: Report, now: float) -> list[str]:
-    """The tenants whose connections are to be told anew; `counts` holds them. None while a gateway is silent."""
-    every = max(COUNT_EVERY, len(tenants) / COUNTED_PER_SECOND)
+def counted(counts: Counts, shown: Mapping[str, int], report: Report, now: float) -> list[str]:
+    """The tenants whose connections are other than `shown`; `counts` holds them. None while a gateway is silent."""
+    every = max(COUNT_EVERY, len(shown) / COUNTED_PER_SECOND)
     if report.seen is None or not report.seen.whole or now - counts.told < every:
         return []
     counts.told = now
-    new = {tenant: report.seen.apps.get(naming.app_id(tenant), 0) for tenant in tenants}
-    changed = [tenant for tenant, number in new.items() if counts.connections.get(tenant) != number]
-    counts.connections = new
-    return changed
+    counts.connections = {tenant: report.seen.apps.get(naming.app_id(tenant), 0) for tenant in shown}
+    return [tenant for tenant, number in counts.connections.items() if shown[tenant] != number]
 
 
 def _entry(scaled: Scaled, former: Mapping[str, Any] | None, now: datetime) -> Mapping[str, Any]:

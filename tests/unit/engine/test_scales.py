@@ -80,18 +80,18 @@ def test_scaling_is_active_unless_something_is_wrong_that_does_not_pass() -> Non
 
 def test_tenants_are_told_their_connections_seldom_and_only_when_they_changed() -> None:
     counts = Counts(told=-100.0)
-    tenants = ["blue", "green"]
-    assert counted(counts, tenants, report(), 0.0) == ["blue", "green"]
+    assert counted(counts, {"blue": 0, "green": 0}, report(), 0.0) == ["green"]
     assert counts.connections == {"blue": 0, "green": 30}
-    assert counted(counts, tenants, report(), 5.0) == []
-    assert counted(counts, tenants, report(), 11.0) == []
-    crowd = [f"t{number}" for number in range(10_000)]
+    assert counted(counts, {"blue": 0, "green": 0}, report(), 5.0) == []
+    assert counted(counts, {"blue": 0, "green": 30}, report(), 11.0) == []
+    assert counted(counts, {"blue": 7, "green": 30}, report(), 22.0) == ["blue"]
+    crowd = {f"t{number}": 1 for number in range(10_000)}
     assert counted(counts, crowd, report(), 100.0) == []
     assert len(counted(counts, crowd, report(), 300.0)) == 10_000
 
 
 def test_a_silent_gateway_leaves_the_tenants_connections_as_they_were_told() -> None:
     counts = Counts({"green": 7}, told=-100.0)
-    assert counted(counts, ["green"], report(whole=False), 0.0) == []
-    assert counted(counts, ["green"], Report((), Seen(Missing("away"))), 0.0) == []
+    assert counted(counts, {"green": 7}, report(whole=False), 0.0) == []
+    assert counted(counts, {"green": 7}, Report((), Seen(Missing("away"))), 0.0) == []
     assert counts.connections == {"green": 7}
