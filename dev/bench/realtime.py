@@ -48,16 +48,20 @@ def school(env: Mapping[str, str]) -> Iterator[str]:
     demo.kubectl(env, "apply", "-f", "-", text=json.dumps(manifest))
     demo.kubectl(env, "wait", "--for=condition=Ready", "--timeout=60s", f"tenant/{TENANT}")
     demo.kubectl(env, "-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=120s", "realtimecluster/main")
-    yield secret(env, TENANT, "gateway")["PUSHER_APP_KEY"]
-    demo.kubectl(env, "delete", "tenant", TENANT, "--timeout=60s")
+    try:
+        yield secret(env, TENANT, "gateway")["PUSHER_APP_KEY"]
+    finally:
+        demo.kubectl(env, "delete", "tenant", TENANT, "--timeout=60s")
 
 
 @contextmanager
 def subscribers() -> Iterator[Sockets]:
     """Sockets that are closed in the end."""
     made = Sockets()
-    yield made
-    made.end()
+    try:
+        yield made
+    finally:
+        made.end()
 
 
 def published(env: Mapping[str, str], address: str, key: str, sockets: Sockets) -> dict[str, float]:
@@ -103,7 +107,7 @@ def produced(env: Mapping[str, str], address: str, key: str, sockets: Sockets) -
 def waves(env: Mapping[str, str], address: str, key: str, sockets: Sockets) -> dict[str, float]:
     """Seconds from 300 sockets to the decision for more gateways, and to those taking connections."""
     before = deployment(env)["spec"]["replicas"]
-    scale(env, 100)
+    scale(env, WAVE // (before + 1))
     began = time.monotonic()
     sockets.open(address, key, WAVE)
     seen(lambda: deployment(env)["spec"]["replicas"] > before)
