@@ -5,6 +5,8 @@ An id is a DNS label of at most 32 characters without dots, so each name fits it
 """
 
 import hashlib
+import re
+from collections.abc import Mapping
 
 GROUP = "matrixhub.io"
 VERSION = "v1alpha1"
@@ -20,8 +22,15 @@ CLUSTER_LABEL = f"{GROUP}/realtimecluster"
 OWNER_ANNOTATION = f"{GROUP}/owner"
 RELAY_DOMAIN = "relay"
 """Topics of this domain are the relay's own."""
+
+
+def selector(labels: Mapping[str, str]) -> str:
+    """What lists and watches ask for to get the objects that carry all of the labels."""
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
 MANAGED_BY = {"app.kubernetes.io/managed-by": "matrixhub"}
-MANAGED_BY_SELECTOR = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+MANAGED_BY_SELECTOR = selector(MANAGED_BY)
 """What all our objects in Kubernetes are listed and watched by."""
 
 
@@ -58,6 +67,16 @@ def kafka_prefix(tenant: str) -> str:
 def topic(tenant: str, domain: str, event: str) -> str:
     """`{tenant}.{domain}.{event}`."""
     return f"{tenant}.{domain}.{event}"
+
+
+def topic_expression(pattern: str) -> str:
+    """The regular expression for a pattern such as `*.institution.*`: a `*` stands for one whole part."""
+    return r"\.".join("[^.]+" if word == "*" else re.escape(word) for word in pattern.split(".")) + "$"
+
+
+def relayed_expression(pattern: str) -> str:
+    """The same without the relay's own topics, which it never relays."""
+    return rf"(?![^.]+\.{RELAY_DOMAIN}\.){topic_expression(pattern)}"
 
 
 def bucket(prefix: str, tenant: str) -> str:

@@ -62,7 +62,7 @@ class Router:
     """The routes of one relay: the first whose pattern fits a topic is taken."""
 
     def __init__(self, routes: Sequence[Route], data_bytes: int) -> None:
-        self._routes = [(re.compile(_expression(route.topics)), route) for route in routes]
+        self._routes = [(re.compile(naming.relayed_expression(route.topics)), route) for route in routes]
         self._by_topic: dict[str, Route | None] = {}
         self._data_bytes = data_bytes
 
@@ -103,12 +103,6 @@ class Router:
             return value.decode()
         except UnicodeDecodeError:
             return Poison("NotText", "the value is no UTF-8")
-
-
-def _expression(pattern: str) -> str:
-    """`*.institution.*` as a regular expression; the relay's own topics fit none."""
-    words = ["[^.]+" if word == "*" else re.escape(word) for word in pattern.split(".")]
-    return rf"(?![^.]+\.{naming.RELAY_DOMAIN}\.){re.escape('.').join(words)}$"
 
 
 def _words(record: Record) -> Mapping[str, str]:

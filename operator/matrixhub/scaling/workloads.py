@@ -70,7 +70,7 @@ def consumers(cluster: RealtimeCluster) -> tuple[Consumers, ...]:
             resource=DEPLOYMENT,
             target=naming.relay_workload(cluster.metadata.name),
             group=naming.relay(cluster.key),
-            topics=pattern(route.topics for route in relay.routes),
+            topics=_any(naming.relayed_expression(route.topics) for route in relay.routes),
             policy=_consumer_policy(
                 cluster, relay.min_replicas, relay.max_replicas, relay.target_drain.total_seconds()
             ),
@@ -86,8 +86,11 @@ def paused(cluster: RealtimeCluster) -> Pause:
 
 def pattern(topics: Iterable[str]) -> re.Pattern[str]:
     """Matches the topics that any of the patterns, such as `*.analytics.*`, names."""
-    parts = ("[^.]+".join(re.escape(part) for part in each.split("*")) for each in topics)
-    return re.compile("|".join(f"(?:{part})" for part in parts))
+    return _any(map(naming.topic_expression, topics))
+
+
+def _any(expressions: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{expression})" for expression in expressions))
 
 
 def _gateway_policy(cluster: RealtimeCluster, spec: Gateway) -> GatewayPolicy:

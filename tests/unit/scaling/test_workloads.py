@@ -56,6 +56,8 @@ def test_the_relay_comes_first_and_then_the_consumers_as_named() -> None:
     own, others = consumers(cluster(gateway={"image": "g"}, relay=relay, consumers=[marks]))
     assert (own.name, own.target, own.policy.drain) == ("relay", "main-relay", 10.0)
     assert own.topics.fullmatch("green.institution.updates")
+    every = cluster(gateway={"image": "g"}, relay={"routes": [{"topics": "*.*.*", "channel": "{domain}"}]})
+    assert not consumers(every)[0].topics.fullmatch("green.relay.dead-letter")
     assert (others.name, others.target, others.group, others.resource) == ("marks", "m", "g", STATEFUL_SET)
 
 
