@@ -12,8 +12,6 @@ from matrixhub.kube.client import KubeApi
 from matrixhub.kube.manifests import owner_reference
 from matrixhub.kube.resources import SECRET, Manifest
 
-GATEWAY, RELAY = "gateway", "relay"
-
 
 class Accounts:
     """Reads the Secret `<cluster>-accounts`, or makes it; safe to share between threads."""

@@ -28,6 +28,11 @@ def owner_reference(cluster: RealtimeCluster) -> Manifest:
     }
 
 
+def tag(image: str) -> str:
+    """The tag of an image's reference; empty without one."""
+    return image.rpartition("/")[2].partition("@")[0].partition(":")[2]
+
+
 def labels(cluster: RealtimeCluster, component: str) -> dict[str, str]:
     """What every object of the component carries: what its pods are selected by, and whose it is."""
     ours = {**naming.MANAGED_BY, naming.CLUSTER_LABEL: cluster.metadata.name}

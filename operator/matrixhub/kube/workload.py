@@ -8,7 +8,7 @@ from typing import Any
 from matrixhub.api import naming
 from matrixhub.errors import Conflict
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import BY_KIND, POD, WORKLOAD, Manifest
+from matrixhub.kube.resources import BY_KIND, DEPLOYMENT, POD, WORKLOAD, Manifest
 
 _NOT_SAID = frozenset({"managedFields", "resourceVersion", "generation", "creationTimestamp", "uid"})
 _POD_CONDITION = "PodScheduled"
@@ -62,7 +62,7 @@ def _stamped(manifest: Manifest) -> Manifest:
 def clear(api: KubeApi, namespace: str, cluster: str, component: str) -> tuple[str, ...]:
     """Nothing is left of what the RealtimeCluster runs as this component; a sentence for each object that was."""
     labels = {**naming.workload_labels(component, cluster), **naming.MANAGED_BY, naming.CLUSTER_LABEL: cluster}
-    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    selector = naming.selector(labels)
     gone = []
     for resource in WORKLOAD:
         for found in list(api.list(resource, namespace, selector)):
@@ -70,6 +70,13 @@ def clear(api: KubeApi, namespace: str, cluster: str, component: str) -> tuple[s
             api.delete(resource, metadata["name"], namespace, metadata["uid"])
             gone.append(f"deleted {resource.kind} {namespace}/{metadata['name']}")
     return tuple(gone)
+
+
+def rollout(api: KubeApi, namespace: str, name: str, least: int) -> str:
+    """What is wrong with the Deployment as it is now, in words; empty when nothing is. See `trouble`."""
+    deployment = api.get(DEPLOYMENT, name, namespace)
+    told = trouble(api, deployment, least) if deployment else "it was deleted just now"
+    return f"Deployment {name}: {told}" if told else ""
 
 
 def trouble(api: KubeApi, deployment: Manifest, least: int = 1) -> str:
@@ -83,7 +90,7 @@ def trouble(api: KubeApi, deployment: Manifest, least: int = 1) -> str:
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     if seen and min(ready, updated) >= wanted:
         return ""
-    selector = ",".join(f"{key}={value}" for key, value in deployment["spec"]["selector"]["matchLabels"].items())
+    selector = naming.selector(deployment["spec"]["selector"]["matchLabels"])
     pods = list(api.list(POD, deployment["metadata"]["namespace"], selector))
     why = next((told for pod in pods if (told := _pod_trouble(pod))), _conditions(status))
     if ready >= least and not why:

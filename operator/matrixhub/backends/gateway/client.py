@@ -14,8 +14,8 @@ from matrixhub.backends.gateway.state import State
 from matrixhub.errors import BackendError
 from matrixhub.kube import mounts
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import DEPLOYMENT
-from matrixhub.kube.workload import keep, trouble
+from matrixhub.kube.manifests import tag
+from matrixhub.kube.workload import keep, rollout
 
 
 class Client:
@@ -36,7 +36,7 @@ class Client:
         contents = self._contents()
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
         repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
-        return Survey(_version(self._spec.image), repaired, missing + self._rollout())
+        return Survey(tag(self._spec.image), repaired, missing + self._rollout())
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
         """What exists of each tenant: one query for any number of them."""
@@ -77,13 +77,5 @@ class Client:
 
     def _rollout(self) -> tuple[Finding, ...]:
         name = naming.gateway_workload(self._cluster.metadata.name)
-        deployment = self._api.get(DEPLOYMENT, name, self._cluster.metadata.namespace)
-        told = (
-            trouble(self._api, deployment, least=self._spec.min_replicas) if deployment else "it was deleted just now"
-        )
-        return (Finding("GatewaysNotReady", f"Deployment {name}: {told}"),) if told else ()
-
-
-def _version(image: str) -> str:
-    """The tag of an image's reference; empty without one."""
-    return image.rpartition("/")[2].partition("@")[0].partition(":")[2]
+        told = rollout(self._api, self._cluster.metadata.namespace, name, self._spec.min_replicas)
+        return (Finding("GatewaysNotReady", told),) if told else ()

@@ -10,8 +10,9 @@ from matrixhub.backends.relay import workload
 from matrixhub.errors import BackendError, Rejected, Transient
 from matrixhub.kube import mounts
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import DEPLOYMENT, SECRET, SERVICE
-from matrixhub.kube.workload import keep, trouble
+from matrixhub.kube.manifests import tag
+from matrixhub.kube.resources import SECRET, SERVICE
+from matrixhub.kube.workload import keep, rollout
 
 
 class Client:
@@ -24,7 +25,6 @@ class Client:
         if account is None:
             raise ValueError(f"the relay of RealtimeCluster {cluster.key} has no account")
         self._cluster = cluster
-        self._account = account
         self._api = api
         self._spec, *_ = workload.parts(cluster)
         self._image = self._spec.image or image
@@ -46,9 +46,7 @@ class Client:
         objects = workload.manifests(self._cluster, self._image, self._gateway(), seals)
         repaired = keep(self._api, objects)
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
-        return Survey(
-            self._image.rpartition("/")[2].partition("@")[0].partition(":")[2], repaired, missing + self._rollout()
-        )
+        return Survey(tag(self._image), repaired, missing + self._rollout())
 
     def _logins(self) -> tuple[str, ...]:
         """What pods take from the accounts' Secret, which the engine has made by now."""
@@ -69,11 +67,8 @@ class Client:
 
     def _rollout(self) -> tuple[Finding, ...]:
         name = naming.relay_workload(self._cluster.metadata.name)
-        deployment = self._api.get(DEPLOYMENT, name, self._cluster.metadata.namespace)
-        told = (
-            trouble(self._api, deployment, least=self._spec.min_replicas) if deployment else "it was deleted just now"
-        )
-        return (Finding("RelaysNotReady", f"Deployment {name}: {told}"),) if told else ()
+        told = rollout(self._api, self._cluster.metadata.namespace, name, self._spec.min_replicas)
+        return (Finding("RelaysNotReady", told),) if told else ()
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, BackendError]:
         """Nothing: see `desired`."""

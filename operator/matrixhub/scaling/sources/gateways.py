@@ -10,13 +10,13 @@ import urllib3
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.gateway.settings import METRICS_PORT
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import POD, Manifest
 from matrixhub.scaling.report import Seen
 from matrixhub.scaling.samples import GatewaySample, Missing
 
-METRICS_PORT = 9601
 THREADS = 16
 TIMEOUT = urllib3.Timeout(connect=1.0, read=2.0)
 """Seconds; a gateway answers within milliseconds."""
@@ -36,8 +36,7 @@ class GatewaySource:
     def look(self, cluster: RealtimeCluster) -> Seen:
         """A sample of each gateway that is not being deleted: one list of pods, one request to each."""
         name = naming.gateway_workload(cluster.metadata.name)
-        labels = naming.workload_labels("gateway", cluster.metadata.name)
-        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        selector = naming.selector(naming.workload_labels("gateway", cluster.metadata.name))
         try:
             pods = list(self._api.list(POD, cluster.metadata.namespace, selector))
         except BackendError as error:
