@@ -91,6 +91,19 @@ def test_a_relay_that_leaves_and_one_that_is_killed_lose_nothing(world: World) -
     until(lambda: stays.metric("matrixhub_relay_partitions") == 12, "the last relay's owning every partition")
 
 
+def test_rebalances_in_quick_succession_leave_no_relay_out(world: World) -> None:
+    """Relays know of different topics for a while, and the driver forgets some of them."""
+    relays = [world.relay() for _ in range(5)]
+    for phase in (Phase.ACTIVE, Phase.DELETED) * 3:
+        for storm in range(3):
+            world.tenant(f"rl-storm-{storm}", phase)
+    until(lambda: all(relay.answers("readyz") for relay in relays), "every relay's return to its group", 45)
+    until(lambda: sum(relay.metric("matrixhub_relay_partitions") for relay in relays) == 12, "everything's being owned")
+    browser = world.browser(ONE)
+    world.produce(ONE, range(300))
+    browser.wait_for(range(300))
+
+
 def test_a_relay_that_leaves_makes_nobody_publish_again(world: World) -> None:
     world.relay()
     leaves = world.relay()

@@ -3,6 +3,7 @@
 import logging
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,16 +33,36 @@ COMMIT_MILLISECONDS = 2000
 START_MILLISECONDS = 5000
 LEAVE_MILLISECONDS = 3000
 DEAD_LETTER_SECONDS = 5.0
+JOIN_SECONDS = 20.0
+"""How long a member waits for its group: a session's end and a rebalance take less. After rebalances in quick
+succession kafka-python 3.0.12 was seen to wait for ever, on a whole processor, and to say nothing."""
 NEW_TOPICS_MILLISECONDS = 3000
 LOOK_MILLISECONDS_PER_TOPIC = 0.3
 """The driver reads the metadata of all topics anew each time: 0.013 ms to decode each (measured), and about as much to
 take it over."""
 
+
+class Assignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # the driver has no annotations
+    """Deals partitions out one by one, as if every member knew of every topic: all have the same pattern.
+
+    Members know of a new topic at different moments, and then kafka-python 3.0.12 fails in its leader (KeyError).
+    Range, the driver's default, would give the one partition of each small topic to the same member.
+    """
+
+    @classmethod
+    def assign(cls, cluster: Any, members: Sequence[Any]) -> Any:
+        """By member, its partitions."""
+        everything = cls.metadata(sorted({topic for member in members for topic in member.metadata.topics}))
+        for member in members:
+            member.metadata = everything
+        return super().assign(cluster, members)
+
+
 CONSUMER = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "isolation_level": "read_committed",
-    "partition_assignment_strategy": [RoundRobinPartitionAssignor],
+    "partition_assignment_strategy": [Assignor],
     "session_timeout_ms": 10_000,
     "heartbeat_interval_ms": 500,
     "max_poll_interval_ms": 60_000,
@@ -56,10 +77,9 @@ CONSUMER = {
 }
 """A killed relay's partitions are another's after `session_timeout_ms`; a new topic is found within
 `metadata_max_age_ms`; a rebalance takes as long as the slowest member needs to hear of it, `heartbeat_interval_ms`.
-Range, the driver's default, would give the one partition of each small topic to the same member. A poll takes all that
-was fetched, however many records, and bytes are the bound (a larger record still comes, alone): of a batch of which a
-poll took a part, kafka-python 3.0.12 never gives out the rest once its partition was paused and resumed
-(`Fetcher.fetched_records` looks for parked batches only before the first)."""
+A poll takes all that was fetched, however many records, and bytes are the bound (a larger record still comes, alone):
+of a batch of which a poll took a part, kafka-python 3.0.12 never gives out the rest once its partition was paused and
+resumed (`Fetcher.fetched_records` looks for parked batches only before the first)."""
 
 PRODUCER = {
     "acks": "all",
@@ -102,6 +122,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._membership = membership
         self._client: Any = None
         self._left: dict[Partition, int | None] = {}
+        self._out_since: float | None = None
         self.joined = False
         # Its debug lines hold the password, its warnings repeat what becomes our errors.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
@@ -121,7 +142,16 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         except (kafka.errors.KafkaError, OSError) as error:
             self.close()
             raise Unreachable(f"kafka does not answer: {type(error).__name__}: {error}") from error
+        self._begin_anew_when_forgotten()
         return Turn({_pair(at): [_record(found) for found in batch] for at, batch in fetched.items()}, committed)
+
+    def _begin_anew_when_forgotten(self) -> None:
+        """A member that is out of its group has not been so for long. Raises Unreachable when it has."""
+        now = time.monotonic()
+        self._out_since = None if self.joined else self._out_since or now
+        if self._out_since is not None and now - self._out_since > JOIN_SECONDS:
+            self.close()
+            raise Unreachable(f"kafka's group has not taken this relay in for {JOIN_SECONDS:.0f} s")
 
     def _obey(self, orders: Orders) -> None:
         mine = {_pair(at): at for at in self._client.assignment() or ()}
@@ -189,7 +219,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
     def close(self) -> None:
         """This member has left the group, if Kafka still answers."""
         client, self._client, self.joined = self._client, None, False
-        self._left = {}
+        self._left, self._out_since = {}, None
         if client is not None:
             try:
                 client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)
