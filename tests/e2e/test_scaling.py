@@ -1,8 +1,9 @@
 """Gateways follow real sockets, relays a real backlog, on a real node: up within seconds, down with nobody hurt."""
 
 import json
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from tests.e2e.hub import Hub, until
@@ -11,7 +12,7 @@ from demo.event import login
 from demo.sockets import Sockets
 
 NAME, TENANT = "waves", "waves-school"
-SOCKETS, BACKLOG = 300, 20_000
+SOCKETS, BACKLOG, MAX_RELAYS = 300, 20_000, 3
 
 
 def spec(hub: Hub) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def spec(hub: Hub) -> dict[str, Any]:
         "relay": {
             "image": hub.env["MATRIXHUB_IMAGE"],
             "routes": [{"topics": "*.institution.*", "channel": "{domain}.{event}"}],
-            "maxReplicas": 3,
+            "maxReplicas": MAX_RELAYS,
             "targetDrain": "10s",
         },
         "autoscaling": {
@@ -118,24 +119,30 @@ def test_sockets_bring_gateways_and_no_survivor_loses_one_when_they_go(waves: Hu
     until(lambda: replicas(waves, "gateway") == 2, 120, "after the window they go, one at a time")
     until(lambda: len(pods(waves, "gateway")) == 2, 60, "the pods have ended")
     assert sockets.alive(first) + sockets.alive(second) == 20
-    steps = [message for reason, message in events(waves) if reason == "SuccessfulRescale" and "gateway" in message]
-    assert steps, "each change is an Event that says why"
+    assert steps(waves, "gateway"), "each change is an Event that says why"
 
 
 def test_a_backlog_brings_relays_and_every_event_arrives(waves: Hub, sockets: Sockets) -> None:
-    (gateway, *_) = (f"{address}:6001" for address in pods(waves, "gateway").values())
-    sockets.open(gateway, waves.secret(TENANT, "gateway")["PUSHER_APP_KEY"], 1, "institution.updates")
-    with login(waves.env, TENANT) as producer:
-        sent = [
-            producer.send(f"{TENANT}.institution.updates", json.dumps({"number": number}).encode())
-            for number in range(BACKLOG)
-        ]
-        producer.flush(60)
-        assert all(future.succeeded() for future in sent)
+    subscribe(waves, sockets)
+    produce(waves, range(BACKLOG))
 
     until(lambda: replicas(waves, "relay") > 1, 15, "a backlog of 20,000 brings more relays")
     until(lambda: arrived(sockets) == set(range(BACKLOG)), 90, "every event reaches the subscriber")
+
+
+def test_a_broker_restart_in_the_middle_loses_nothing_and_nothing_flaps(waves: Hub, sockets: Sockets) -> None:
+    before = steps(waves, "relay")
+    subscribe(waves, sockets)
+    produce(waves, range(BACKLOG))
+    until(lambda: len(sockets.events) > BACKLOG // 10, 30, "the relays are in the middle of it")
+    assert len(arrived(sockets)) < BACKLOG
+
+    waves.stand("restart", "kafka")
+
+    until(lambda: arrived(sockets) == set(range(BACKLOG)), 90, "every event reaches the subscriber all the same")
     until(lambda: replicas(waves, "relay") == 1, 90, "once it is empty, and has been for the window, they go again")
+    left = [step for step in steps(waves, "relay") if step not in before and step.after < step.before]
+    assert len(left) == len({step.before for step in left}), f"no number is left downwards twice: {left}"
 
 
 def test_a_pause_holds_the_number_and_says_so(waves: Hub, sockets: Sockets) -> None:
@@ -152,12 +159,39 @@ def test_a_pause_holds_the_number_and_says_so(waves: Hub, sockets: Sockets) -> N
     until(lambda: replicas(waves, "gateway") > 2, 15, "without the annotation it scales")
 
 
+def subscribe(hub: Hub, sockets: Sockets) -> None:
+    """One socket of the tenant's receives its events."""
+    (gateway, *_) = (f"{address}:6001" for address in pods(hub, "gateway").values())
+    sockets.open(gateway, hub.secret(TENANT, "gateway")["PUSHER_APP_KEY"], 1, "institution.updates")
+
+
+def produce(hub: Hub, numbers: range) -> None:
+    """Each number is a record in the tenant's topic."""
+    with login(hub.env, TENANT) as producer:
+        sent = [
+            producer.send(f"{TENANT}.institution.updates", json.dumps({"number": number}).encode())
+            for number in numbers
+        ]
+        producer.flush(60)
+        assert all(future.succeeded() for future in sent)
+
+
 def arrived(sockets: Sockets) -> set[int]:
     """The numbers of the events that were received."""
     return {json.loads(received.data)["number"] for received in sockets.events}
 
 
-def events(hub: Hub) -> list[tuple[str, str]]:
-    """Reason and message of every Event about the RealtimeCluster."""
+class Step(NamedTuple):
+    """A change of a number of replicas."""
+
+    event: str
+    before: int
+    after: int
+
+
+def steps(hub: Hub, component: str) -> list[Step]:
+    """Every change that an Event tells of."""
     found = hub.get("events", "-n", "matrixhub", "--field-selector", f"involvedObject.name={NAME}")
-    return [(event["reason"], event["message"]) for event in found["items"]]
+    told = {event["metadata"]["name"]: event["message"] for event in found["items"]}
+    matches = ((name, re.match(rf"{component}: (\d+) to (\d+): ", message)) for name, message in told.items())
+    return [Step(name, int(match[1]), int(match[2])) for name, match in matches if match]
