@@ -1,67 +1,107 @@
-"""`python dev/suites.py`: the tests on real servers. Those that share no server run side by side, the others alone."""
+"""`python dev/suites.py`: the tests on real servers, in two lanes side by side, each with a stand of its own."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from stand.run import shown
 from stand.state import CHECKOUT, state_folder
 
-SERVERS = {
-    "kafka": ("kafka", "consumer_lag"),
-    "objectstore": ("objectstore",),
-    "postgres-redis-gateway": ("postgres", "redis", "gateway"),
-}
-"""Groups of tests/backends by what their files' names say after `test_`; all others run with the API server's."""
 LANES = 2
-"""Groups at once: with all four on two cores, servers were late enough for tests to take them for dead."""
-ALONE = ("tests/stand", "tests/backends/test_relay.py", "tests/e2e")
-"""One after the other: these stop servers that the others need, or run an operator."""
+"""As many as there are processors on a small machine; half of most tests is waiting."""
+SUITES = {
+    "data-plane": (
+        "tests/e2e/test_scaling.py",
+        "tests/e2e/test_gateway.py",
+        "tests/e2e/test_realtimecluster.py",
+    ),
+    "tenants": ("tests/e2e",),
+    "relay": ("tests/backends/test_relay.py",),
+    "kafka": ("tests/backends/test_kafka*.py", "tests/backends/test_consumer_lag.py"),
+    "databases": (
+        "tests/backends/test_postgres*.py",
+        "tests/backends/test_redis*.py",
+        "tests/backends/test_gateway*.py",
+    ),
+    "objectstore": ("tests/backends/test_objectstore*.py",),
+    "kubernetes": ("tests/backends", "tests/apiserver"),
+    "stand": ("tests/stand",),
+}
+"""The longest first. A file belongs to the first that names it; a folder is all that is left of it."""
 
 
-def groups(files: Sequence[Path]) -> dict[str, list[Path]]:
-    """Every file once, in the group of its server, but for those that run alone."""
-    made: dict[str, list[Path]] = {name: [] for name in (*SERVERS, "kubernetes")}
-    for file in files:
-        if str(file.relative_to(CHECKOUT)) in ALONE:
-            continue
-        subject = file.stem.removeprefix("test_")
-        made[next((name for name, words in SERVERS.items() if subject.startswith(words)), "kubernetes")].append(file)
+def suites() -> dict[str, list[Path]]:
+    """The files of each suite: every test file of the folders, once."""
+    made: dict[str, list[Path]] = {name: [] for name in SUITES}
+    taken: set[Path] = set()
+    for whole_folders in (False, True):
+        for name, patterns in SUITES.items():
+            for pattern in patterns:
+                if (CHECKOUT / pattern).is_dir() is not whole_folders:
+                    continue
+                found = sorted(CHECKOUT.glob(f"{pattern}/test_*.py" if whole_folders else pattern))
+                made[name] += [file for file in found if file not in taken]
+                taken.update(found)
     return made
 
 
-def run(name: str, paths: Sequence[Path]) -> int:
-    """The exit status of one group; its whole output is shown once it has ended."""
-    began, log = time.monotonic(), state_folder() / "logs" / f"tests-{name}.log"
-    with log.open("wb") as out:
-        status = subprocess.run(_pytest(paths), cwd=CHECKOUT, stdout=out, stderr=out, check=False).returncode
-    verdict = f"ended with {status}" if status else "passed"
-    shown(name, f"{verdict} after {time.monotonic() - began:.0f} s\n{log.read_text()}")
-    return status
+class Lane:
+    """A stand, and the suites that run on it one after the other."""
+
+    def __init__(self, state: Path, waiting: SimpleQueue[tuple[str, list[Path]]]) -> None:
+        self._env = {**os.environ, "MATRIXHUB_STAND": str(state)}
+        self._waiting = waiting
+
+    def run(self) -> list[int]:
+        """The exit statuses, once nothing waits any more; the stand is down then, but for KEEP_STAND."""
+        statuses = [self._stand("up")]
+        try:
+            while not statuses[0]:
+                statuses.append(self._test(*self._waiting.get_nowait()))
+        except Empty:
+            pass
+        finally:
+            if not os.environ.get("KEEP_STAND"):
+                statuses.append(self._stand("down"))
+        return statuses
+
+    def _test(self, name: str, files: Sequence[Path]) -> int:
+        """The exit status of one suite; its whole output is shown once it has ended."""
+        began, log = time.monotonic(), Path(self._env["MATRIXHUB_STAND"]) / "logs" / f"tests-{name}.log"
+        # One folder for all of them: no cache.
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=10", *map(str, files)]
+        shown(name, "begins")
+        with log.open("wb") as out:
+            status = subprocess.run(
+                command, cwd=CHECKOUT, env=self._env, stdout=out, stderr=out, check=False
+            ).returncode
+        verdict = f"ended with {status}" if status else "passed"
+        shown(name, f"{verdict} after {time.monotonic() - began:.0f} s\n{log.read_text()}")
+        return status
+
+    def _stand(self, verb: str) -> int:
+        return subprocess.run(["python3", str(CHECKOUT / "dev" / "stand"), verb], env=self._env, check=False).returncode
 
 
 def main() -> int:
     """The exit status: 0 if every test passed."""
-    files = sorted((CHECKOUT / "tests" / "backends").glob("test_*.py"))
-    made: Mapping[str, list[Path]] = groups(files)
-    made["kubernetes"].append(CHECKOUT / "tests" / "apiserver")
-    shown("side by side", ", ".join(made))
+    waiting: SimpleQueue[tuple[str, list[Path]]] = SimpleQueue()
+    for suite in suites().items():
+        waiting.put(suite)
+    first = state_folder()
+    lanes = [Lane(first if not n else first.with_name(f"{first.name}-{n + 1}"), waiting) for n in range(LANES)]
     with ThreadPoolExecutor(LANES) as pool:
-        statuses = list(pool.map(run, made.keys(), made.values()))
-    for path in ALONE:
-        shown("alone", path)
-        statuses.append(subprocess.run(_pytest([Path(path)]), cwd=CHECKOUT, check=False).returncode)
-    return int(any(statuses))
-
-
-def _pytest(paths: Sequence[Path]) -> list[str]:
-    cache = "no:cacheprovider"  # one folder for all of them
-    return [sys.executable, "-m", "pytest", "-p", cache, "--durations=10", *map(str, paths)]
+        statuses = [status for lane in pool.map(Lane.run, lanes) for status in lane]
+    if not waiting.empty():
+        shown("tests", "some did not run: no stand came up for them")
+    return int(any(statuses) or not waiting.empty())
 
 
 if __name__ == "__main__":
