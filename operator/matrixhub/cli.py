@@ -12,6 +12,11 @@ def _parser() -> argparse.ArgumentParser:
     programs.add_parser("operator", help="the Kubernetes operator (also without any word); set by MATRIXHUB_*")
     relay = programs.add_parser("relay", help="brings records of Kafka to the WebSocket gateways")
     relay.add_argument("--config", type=Path, required=True, metavar="FILE", help="its settings, in JSON")
+    release = programs.add_parser(
+        "release", help="before an uninstall: ends the operator and takes its finalizers away"
+    )
+    release.add_argument("--namespace", required=True, metavar="NS", help="where the operator and its Lease are")
+    release.add_argument("--deployment", required=True, metavar="NAME", help="the operator's Deployment")
     return parser
 
 
@@ -20,6 +25,8 @@ def main() -> int:
     words = _parser().parse_args()
     if words.program == "relay":
         return int(import_module("matrixhub.relay.command").main(words.config))
+    if words.program == "release":
+        return int(import_module("matrixhub.release").main(words.namespace, words.deployment))
     return int(import_module("matrixhub.main").main())
 
 

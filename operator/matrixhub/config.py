@@ -1,6 +1,8 @@
 """What can be set from outside, read from the environment in one place."""
 
 import os
+import secrets
+import socket
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,7 +21,18 @@ class Config(BaseModel):
     """How often each backend is looked at as a whole: drift there is repaired within this time and a round's own."""
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where Prometheus metrics are served on all addresses; 0 serves none."""
+    health_port: int = Field(default=0, ge=0, le=65535)
+    """Where `/healthz` and `/readyz` are served on all addresses; 0 serves none."""
+    watch_check_seconds: float = Field(default=60.0, gt=0)
+    """How often the watch is compared with what the API server lists, and how long it may lag behind."""
+    watch_silence_seconds: float = Field(default=70.0, gt=0)
+    """A watch that brought nothing for so long is opened anew; servers send a bookmark every minute."""
 
+    lease_namespace: str = ""
+    """Where the Lease is by which one of several operators leads; empty for a single one, which always does."""
+    lease_name: str = "matrixhub-operator"
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}_{secrets.token_hex(4)}", min_length=1)
+    """The holder of the Lease; in a cluster the pod's name, which the API server's fence knows it by."""
     image: str = ""
     """The operator's own image: relays run it too, where their RealtimeCluster names none."""
 

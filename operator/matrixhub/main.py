@@ -1,7 +1,10 @@
 """The composition root: the only place that wires."""
 
 import asyncio
+import signal
 import sys
+import threading
+from collections.abc import Callable
 
 import prometheus_client
 
@@ -24,8 +27,13 @@ from matrixhub.engine.controller import Controller
 from matrixhub.engine.desk import Credentials
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.vault import Vault
+from matrixhub.freshness import Freshness, Shown
+from matrixhub.health import Health, serve
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.lease import TIMEOUT as LEASE_TIMEOUT
+from matrixhub.kube.lease import Lease
 from matrixhub.kube.resources import NAMESPACE
+from matrixhub.leader import Candidate
 from matrixhub.owned import Echoes, Guard
 from matrixhub.watch import watch
 
@@ -92,9 +100,44 @@ def kinds(api: KubeApi, image: str = "") -> tuple[Kind, ...]:
 
 
 async def run(config: Config) -> None:
-    """Runs the operator until SIGTERM or SIGINT, which Kopf listens for."""
-    echoes = Echoes()
-    api = KubeApi(on_write=echoes.note)
+    """Runs the operator until SIGTERM or SIGINT: as a standby at first, where there is a Lease to be held."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    health = Health()
+    beating = asyncio.create_task(health.beat())
+    if config.metrics_port:
+        prometheus_client.start_http_server(config.metrics_port)
+    if config.health_port:
+        serve(health, config.health_port)
+    if config.lease_namespace:
+        await _stand(config, health, stop)
+    else:
+        await _lead(config, health, stop, fence=lambda: None)
+    beating.cancel()
+
+
+async def _stand(config: Config, health: Health, stop: asyncio.Event) -> None:
+    """Stands by until elected, leads until `stop`, and leaves the Lease to the next one when its work has ended."""
+    elected, loop = asyncio.Event(), asyncio.get_running_loop()
+    lease = Lease(KubeApi(timeout=LEASE_TIMEOUT), config.lease_namespace, config.lease_name, config.identity)
+    candidate = Candidate(lease, elected=lambda: loop.call_soon_threadsafe(elected.set))
+    candidate.start()
+    waiting = {asyncio.create_task(event.wait()) for event in (elected, stop)}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    try:
+        if elected.is_set():
+            await _lead(config, health, stop, candidate.fence)
+    finally:
+        await asyncio.to_thread(candidate.resign)
+
+
+async def _lead(config: Config, health: Health, stop: asyncio.Event, fence: Callable[[], None]) -> None:
+    """Does the operator's work until `stop`, SIGTERM or SIGINT; when it returns, what was under way has ended."""
+    echoes, shown = Echoes(), Shown()
+    api = KubeApi(on_write=echoes.note, fence=fence)
     backends = kinds(api, config.image)
     vault = Vault(api, {kind.name: kind.secret_name for kind in backends if kind.shared_out})
     controller = Controller(
@@ -104,14 +147,16 @@ async def run(config: Config) -> None:
         credentials=Credentials(vault),
         api=api,
         resync=config.resync_seconds,
+        fence=fence,
     )
-    if config.metrics_port:
-        prometheus_client.start_http_server(config.metrics_port)
+    health.freshness = Freshness(api, shown, config.watch_check_seconds)
     engine = asyncio.create_task(controller.run())
-    watching = asyncio.create_task(watch(controller))
+    watching = asyncio.create_task(watch(controller, shown, config.watch_silence_seconds, stop))
     Guard(api, controller, echoes).start()
+    threading.Thread(target=health.freshness.run, name="freshness", daemon=True).start()
     done, _ = await asyncio.wait({engine, watching}, return_when=asyncio.FIRST_COMPLETED)
     engine.cancel()
+    await asyncio.wait({engine})
     for task in done:
         task.result()
 

@@ -1,5 +1,6 @@
 """The informer of Tenants and RealtimeClusters: Kopf turns watches into calls of the controller. It writes nothing."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -8,6 +9,7 @@ import kopf
 
 from matrixhub.api import naming
 from matrixhub.engine.controller import Controller
+from matrixhub.freshness import Shown
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -15,7 +17,7 @@ PAGE = 500
 """Objects per page of the first listing."""
 
 
-def registry(controller: Controller) -> kopf.OperatorRegistry:
+def registry(controller: Controller, shown: Shown) -> kopf.OperatorRegistry:
     """Kopf's handlers: each hands the event on and returns."""
     handlers = kopf.OperatorRegistry()
     on_event = cast("Callable[..., Callable[[Handler], Handler]]", kopf.on.event)
@@ -25,8 +27,10 @@ def registry(controller: Controller) -> kopf.OperatorRegistry:
     async def tenant(event: Any, **_: Any) -> None:
         body = event["object"]
         if event["type"] == "DELETED":
+            shown.forget(body["metadata"]["uid"])
             controller.tenant_gone(body["metadata"]["name"], body["metadata"]["uid"])
         else:
+            shown.note(body["metadata"])
             controller.tenant_seen(body, initial=event["type"] is None)
 
     @on_event(naming.GROUP, naming.VERSION, "realtimeclusters", registry=handlers)
@@ -34,8 +38,10 @@ def registry(controller: Controller) -> kopf.OperatorRegistry:
         body = event["object"]
         if event["type"] == "DELETED":
             metadata = body["metadata"]
+            shown.forget(metadata["uid"])
             controller.cluster_gone(f"{metadata['namespace']}/{metadata['name']}", metadata["uid"])
         else:
+            shown.note(body["metadata"])
             controller.cluster_seen(body)
 
     return handlers
@@ -59,19 +65,22 @@ class NoDiffBase(kopf.DiffBaseStorage):
         """Nothing is written."""
 
 
-def settings() -> kopf.OperatorSettings:
-    """Kopf as a pure informer, able to list ten thousand Tenants at once."""
+def settings(silence: float) -> kopf.OperatorSettings:
+    """Kopf as a pure informer, able to list ten thousand Tenants at once; a watch is taken for dead after `silence`."""
     chosen = kopf.OperatorSettings()
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.persistence.diffbase_storage = NoDiffBase()
     chosen.queueing.worker_limit = None
     chosen.watching.chunk_size = PAGE
+    chosen.watching.inactivity_timeout = silence
     chosen.networking.request_timeout = 30
     return chosen
 
 
-async def watch(controller: Controller) -> None:
-    """Watches until SIGTERM or SIGINT."""
+async def watch(controller: Controller, shown: Shown, silence: float, stop: asyncio.Event) -> None:
+    """Watches until `stop`, SIGTERM or SIGINT: Kopf takes the signals over."""
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    await kopf.operator(registry=registry(controller), settings=settings(), clusterwide=True)
+    await kopf.operator(
+        registry=registry(controller, shown), settings=settings(silence), clusterwide=True, stop_flag=stop
+    )

@@ -61,16 +61,18 @@ class Controller:
         credentials: Credentials,
         api: KubeApi,
         resync: float,
+        fence: Callable[[], None] = lambda: None,
     ) -> None:
         self.roster = Roster(hub, kinds)
         self._api = api
         self._resync = resync
+        self._fence = fence
         self._credentials = credentials
         self._accounts = Accounts(api, hub)
         self._composer = Composer(self.roster)
         self.registrar = Registrar(api, self._composer.compose, self._written)
         desk = HousingDesk(housing, self.roster, credentials, api, self)
-        self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH)
+        self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH, fence)
         self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
         self._clearance = Clearance(api, self._runs)
         self._workers: dict[tuple[str, str], Worker] = {}
@@ -275,7 +277,7 @@ class Controller:
                 worker.reconnect()
                 continue
             desk = ServiceDesk(kind, key, self.roster, self._credentials, self._accounts, self._api, self)
-            worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync)
+            worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync, fence=self._fence)
             self._running[worker_key] = self._group.create_task(worker.run())
             grown = True
         for tenant in self.roster.members(key):

@@ -72,7 +72,8 @@ class Registrar:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         finally:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+            await asyncio.gather(*self._tasks)
+            self._threads.shutdown(wait=False)
 
     async def _next(self) -> str:
         while True:

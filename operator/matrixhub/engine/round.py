@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,14 +22,22 @@ class Round:
     stale: list[str] = field(default_factory=list)
 
 
-def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent], *, dry: bool = False) -> Round:
+def reconcile(
+    name: str,
+    backend: Backend[Any, Any],
+    intents: Mapping[str, Intent],
+    *,
+    dry: bool = False,
+    fence: Callable[[], None] = lambda: None,
+) -> Round:
     """Every intent is carried out, or has its error in its outcome; `dry` only finds out who needs work.
 
-    Raises what the backend raises for all (`Unreachable`, `Rejected`). A bug met in a batch is looked for
-    half by half, so that it stays with the one tenant that shows it.
+    `fence` is called before anything is changed and raises when nothing may be. Raises what the backend raises for
+    all (`Unreachable`, `Rejected`). A bug met in a batch is looked for half by half, so that it stays with the one
+    tenant that shows it.
     """
     try:
-        return _attempt(name, backend, intents, dry=dry)
+        return _attempt(name, backend, intents, dry=dry, fence=fence)
     except BackendError:
         raise
     except Exception as bug:
@@ -40,11 +48,13 @@ def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Inten
             return Round({tenant: _outcome(name, intent, error=error)})
     pairs = list(intents.items())
     middle = len(pairs) // 2
-    halves = [reconcile(name, backend, dict(half), dry=dry) for half in (pairs[:middle], pairs[middle:])]
+    halves = [reconcile(name, backend, dict(half), dry=dry, fence=fence) for half in (pairs[:middle], pairs[middle:])]
     return Round(halves[0].outcomes | halves[1].outcomes, halves[0].stale + halves[1].stale)
 
 
-def _attempt(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent], *, dry: bool) -> Round:
+def _attempt(
+    name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent], *, dry: bool, fence: Callable[[], None]
+) -> Round:
     started = time.monotonic()
     metrics.BACKEND_CALLS.labels(backend=name, call="observe").inc()
     observed = backend.observe(list(intents.values()))
@@ -63,6 +73,7 @@ def _attempt(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent
         else:
             plans[tenant] = plan
     if plans:
+        fence()
         metrics.BACKEND_CALLS.labels(backend=name, call="apply").inc()
         applied = backend.apply(plans)
         seconds = time.monotonic() - started

@@ -77,10 +77,16 @@ class Trouble:
 
 
 class Worker:
-    """Runs until cancelled. While its backend is away it waits, and nobody else does."""
+    """Runs until cancelled. While its backend is away it waits, and nobody else does.
 
-    def __init__(self, name: str, desk: Desk, resync: float, batch: int = BATCH) -> None:
+    `fence` is called before the backend is changed and raises when it must not be.
+    """
+
+    def __init__(
+        self, name: str, desk: Desk, resync: float, batch: int = BATCH, fence: Callable[[], None] = lambda: None
+    ) -> None:
         self.name = name
+        self._fence = fence
         self._batch = batch
         self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
         self._desk = desk
@@ -113,7 +119,7 @@ class Worker:
         self._woken.set()
 
     async def run(self) -> None:
-        """Never returns; cancelling ends it, and its client is closed after the call in progress."""
+        """Never returns; cancelling ends it after the call in progress, and its client is closed."""
         try:
             while True:
                 await self._sleep()
@@ -126,7 +132,7 @@ class Worker:
                     self._next_resync = 0.0  # whose outcome got lost is not known
                     await self._enter_trouble(_internal(bug))
         finally:
-            self._thread.submit(self._close)
+            await self._call(self._close)
             self._thread.shutdown(wait=False)
 
     async def _turn(self) -> None:
@@ -204,11 +210,12 @@ class Worker:
             return Round(stale=keys)
         if not intents or self._backend is None:
             return Round()
-        return reconcile(self.name, self._backend, intents, dry=priority is Priority.RESYNC)
+        return reconcile(self.name, self._backend, intents, dry=priority is Priority.RESYNC, fence=self._fence)
 
     def _prepare(self) -> Survey:
         if self._backend is None:
             self._backend = self._desk.connect()
+        self._fence()
         metrics.BACKEND_CALLS.labels(backend=self.name, call="prepare").inc()
         return self._backend.prepare()
 

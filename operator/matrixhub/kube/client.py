@@ -21,6 +21,11 @@ WATCH_TIMEOUT = (3.0, 120.0)
 """The same for a watch: twice the time between two bookmarks of the API server."""
 PAGE = 500
 """Objects per page of a list, the page size of kubectl."""
+JSON = "application/json"
+METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""Lists whose items are nothing but their metadata."""
+NOT_LEADER = "does not hold the Lease"
+"""The words of the chart's leader-fence. A new leader is refused for as long as an API server has not heard of it."""
 HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_INVALID = 403, 404, 409, 422
 HTTP_GONE, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 410, 429, 500
 
@@ -37,9 +42,14 @@ class KubeApi:
         kubeconfig: str | None = None,
         *,
         connections: int = 48,
+        timeout: tuple[float, float] = TIMEOUT,
         on_write: Callable[[Manifest], None] = lambda _: None,
+        fence: Callable[[], None] = lambda: None,
     ) -> None:
-        """Reads the service account's, or else the given or usual kubeconfig; `on_write` hears each write's answer."""
+        """Reads the service account's, or else the given or usual kubeconfig.
+
+        `on_write` hears each write's answer; `fence` is called before each write and raises when there must be none.
+        """
         configuration = client.Configuration()
         try:
             config.load_incluster_config(client_configuration=configuration)
@@ -49,7 +59,9 @@ class KubeApi:
         configuration.retries = 1
         self._client = client.ApiClient(configuration)
         self._configuration = configuration
+        self._timeout = timeout
         self._on_write = on_write
+        self._fence = fence
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Manifest | None:
         """The object, or None when it does not exist."""
@@ -63,12 +75,15 @@ class KubeApi:
         for page in self.pages(resource, namespace, labels):
             yield from map(resource.whole, page["items"])
 
-    def pages(self, resource: Resource, namespace: str | None = None, labels: str = "") -> Iterator[Manifest]:
+    def pages(
+        self, resource: Resource, namespace: str | None = None, labels: str = "", *, metadata_only: bool = False
+    ) -> Iterator[Manifest]:
         """The same as the pages of the list itself, which all have its resource version."""
         token: str | None = ""
+        accept = METADATA if metadata_only else JSON
         while token is not None:
             query = {"labelSelector": labels, "limit": str(PAGE), "continue": token}
-            page = self._request("GET", resource.collection(namespace), query)
+            page = self._request("GET", resource.collection(namespace), query, accept=accept)
             yield page
             token = page["metadata"].get("continue") or None
 
@@ -165,9 +180,10 @@ class KubeApi:
         path: str,
         query: dict[str, str] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
+        content_type: str = JSON,
+        accept: str = JSON,
     ) -> Manifest:
-        response = self._open(method, path, query, body, content_type)
+        response = self._open(method, path, query, body, content_type, accept=accept)
         try:
             data = response.read()
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -180,11 +196,15 @@ class KubeApi:
         path: str,
         query: dict[str, str] | None = None,
         body: Any = None,
-        content_type: str = "application/json",
-        timeout: tuple[float, float] = TIMEOUT,
+        content_type: str = JSON,
+        *,
+        accept: str = JSON,
+        timeout: tuple[float, float] | None = None,
     ) -> RESTResponse:
         """The answer to a request that was granted, not read yet."""
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        if method != "GET":
+            self._fence()
+        headers = {"Accept": accept, "Content-Type": content_type}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         filled = {name: value for name, value in (query or {}).items() if value}
         url = f"{self._configuration.host}{path}" + (f"?{urlencode(filled)}" if filled else "")
@@ -192,7 +212,7 @@ class KubeApi:
         payload = body if content_type.endswith("json") else json.dumps(body)
         metrics.KUBERNETES_REQUESTS.labels(verb=method.lower()).inc()
         try:
-            response = self._client.call_api(method, url, headers, payload, _request_timeout=timeout)
+            response = self._client.call_api(method, url, headers, payload, _request_timeout=timeout or self._timeout)
             refused = response.read() if response.status >= 400 else b""  # noqa: PLR2004 - the first of HTTP's error codes
         except ApiException as error:
             raise _translated(error, method, path) from None
@@ -229,12 +249,13 @@ def _translated(error: ApiException, method: str, path: str) -> Exception:
         return _NotFound("NotFound", sentence)
     if error.status == HTTP_CONFLICT:
         return Conflict(sentence, "another writer")
+    passing = error.status in (HTTP_GONE, HTTP_TOO_MANY) or (error.status or 0) >= HTTP_SERVER_ERROR
+    if passing or NOT_LEADER in sentence:
+        return Transient("KubernetesBusy", sentence)
     if error.status in (401, HTTP_FORBIDDEN):
         return Rejected("PermissionDenied", f"the Kubernetes API refused {method} {path}: {sentence}")
     if error.status in (400, HTTP_INVALID):
         return Rejected("Invalid", sentence)
-    if error.status in (HTTP_GONE, HTTP_TOO_MANY) or (error.status or 0) >= HTTP_SERVER_ERROR:
-        return Transient("KubernetesBusy", sentence)
     return error
 
 

@@ -49,6 +49,7 @@ CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
 SERVICE_ACCOUNT = Resource("v1", "ServiceAccount", "serviceaccounts")
 POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD = Resource("v1", "Pod", "pods")
+LEASE = Resource("coordination.k8s.io/v1", "Lease", "leases")
 TENANT = Resource(naming.API_VERSION, "Tenant", "tenants", namespaced=False)
 REALTIME_CLUSTER = Resource(naming.API_VERSION, "RealtimeCluster", "realtimeclusters")
 
@@ -68,7 +69,8 @@ WORKLOAD = (DEPLOYMENT, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, POD_DISRUPTION_BUD
 """The kinds that a RealtimeCluster's gateways and relay consist of, beside one Secret."""
 
 BY_KIND = {
-    resource.kind: resource for resource in (*OWNED, *WORKLOAD, STATEFUL_SET, POD, EVENT, TENANT, REALTIME_CLUSTER)
+    resource.kind: resource
+    for resource in (*OWNED, *WORKLOAD, STATEFUL_SET, POD, EVENT, LEASE, TENANT, REALTIME_CLUSTER)
 }
 
 

@@ -77,16 +77,19 @@ class Scaler:
         self._known.pop(key, None)
 
     async def run(self) -> None:
-        """Never returns."""
-        while True:
-            now = time.monotonic()
-            for key, memory in self._known.items():
-                if now >= memory.due and not memory.busy:
-                    memory.busy = True
-                    task = asyncio.create_task(self._turn(key, memory))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
-            await asyncio.sleep(EVERY / 5)
+        """Never returns; cancelling ends it after the looks in progress."""
+        try:
+            while True:
+                now = time.monotonic()
+                for key, memory in self._known.items():
+                    if now >= memory.due and not memory.busy:
+                        memory.busy = True
+                        task = asyncio.create_task(self._turn(key, memory))
+                        self._tasks.add(task)
+                        task.add_done_callback(self._tasks.discard)
+                await asyncio.sleep(EVERY / 5)
+        finally:
+            await asyncio.gather(*self._tasks)
 
     async def _turn(self, key: str, memory: _Memory) -> None:
         began = time.monotonic()

@@ -1,0 +1,75 @@
+"""The Lease by which one of several operators leads: read, held and released."""
+
+from datetime import UTC, datetime
+
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.election import DURATION, Record
+from matrixhub.kube.resources import LEASE, Manifest
+
+TIMEOUT = (1.0, 1.5)
+"""Seconds to connect and to read: what takes longer is tried again within the deadline of a renewal."""
+RELEASED = 1.0
+"""Seconds that a released Lease promises; it cannot be zero."""
+
+
+class Lease:
+    """One Lease, and the name under which this process holds it. `api` must not ask whether this process leads."""
+
+    def __init__(self, api: KubeApi, namespace: str, name: str, identity: str) -> None:
+        self._api, self._namespace, self._name = api, namespace, name
+        self.identity = identity
+
+    def read(self) -> Record | None:
+        """What the Lease says, None where there is none."""
+        lease = self._api.get(LEASE, self._name, self._namespace)
+        return _record(lease) if lease else None
+
+    def create(self) -> Record:
+        """The Lease exists and this process holds it. Raises Conflict when somebody else made it."""
+        now = _now()
+        spec = _spec(Record(self.identity, DURATION, now, now, transitions=0))
+        metadata = {"name": self._name, "namespace": self._namespace}
+        return _record(
+            self._api.create({"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec})
+        )
+
+    def hold(self, record: Record) -> Record:
+        """This process holds the Lease, renewed now. Raises Conflict when the Lease has changed since `record`."""
+        now = _now()
+        if record.holder == self.identity:
+            return self._write(record, Record(self.identity, DURATION, record.acquired, now, record.transitions))
+        return self._write(record, Record(self.identity, DURATION, now, now, record.transitions + 1))
+
+    def release(self, record: Record) -> None:
+        """Nobody holds the Lease. Raises Conflict when it has changed since `record`."""
+        self._write(record, Record("", RELEASED, record.acquired, _now(), record.transitions))
+
+    def _write(self, before: Record, after: Record) -> Record:
+        patch = {"metadata": {"resourceVersion": before.version}, "spec": _spec(after)}
+        return _record(self._api.patch(LEASE, self._name, self._namespace, patch))
+
+
+def _record(lease: Manifest) -> Record:
+    spec = lease.get("spec") or {}
+    return Record(
+        holder=spec.get("holderIdentity") or "",
+        duration=float(spec.get("leaseDurationSeconds") or DURATION),
+        acquired=spec.get("acquireTime") or "",
+        renewed=spec.get("renewTime") or "",
+        transitions=int(spec.get("leaseTransitions") or 0),
+        version=lease["metadata"]["resourceVersion"],
+    )
+
+
+def _spec(record: Record) -> Manifest:
+    return {
+        "holderIdentity": record.holder,
+        "leaseDurationSeconds": int(record.duration),
+        "acquireTime": record.acquired or None,
+        "renewTime": record.renewed,
+        "leaseTransitions": record.transitions,
+    }
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
