@@ -12,6 +12,8 @@ from matrixhub.kube.resources import REALTIME_CLUSTER, TENANT, Manifest, Resourc
 
 log = logging.getLogger(__name__)
 
+TIMEOUT = (3.0, 5.0)
+"""Seconds to connect and to read, on connections of its own: those of the others may be as dead as the watch."""
 EVERY = 60.0
 """Seconds between two pages; and how long the watch may take to show what a page has shown."""
 PASS = 240.0

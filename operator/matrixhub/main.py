@@ -27,6 +27,7 @@ from matrixhub.engine.controller import Controller
 from matrixhub.engine.desk import Credentials
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.vault import Vault
+from matrixhub.freshness import TIMEOUT as LOOK_TIMEOUT
 from matrixhub.freshness import Freshness, Shown
 from matrixhub.health import Health, serve
 from matrixhub.kube.client import KubeApi
@@ -149,7 +150,7 @@ async def _lead(config: Config, health: Health, stop: asyncio.Event, fence: Call
         resync=config.resync_seconds,
         fence=fence,
     )
-    health.freshness = Freshness(api, shown, config.watch_check_seconds)
+    health.freshness = Freshness(KubeApi(timeout=LOOK_TIMEOUT), shown, config.watch_check_seconds)
     engine = asyncio.create_task(controller.run())
     watching = asyncio.create_task(watch(controller, shown, config.watch_silence_seconds, stop))
     Guard(api, controller, echoes).start()

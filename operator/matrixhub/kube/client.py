@@ -84,6 +84,7 @@ class KubeApi:
         while token is not None:
             query = {"labelSelector": labels, "limit": str(PAGE), "continue": token}
             page = self._request("GET", resource.collection(namespace), query, accept=accept)
+            page["items"] = page["items"] or []  # null, in an empty list of metadata
             yield page
             token = page["metadata"].get("continue") or None
 

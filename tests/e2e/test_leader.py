@@ -1,0 +1,255 @@
+"""Two operators, one leader: whatever becomes of it, the other has the work within seconds, and no password is lost."""
+
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import psycopg
+import pytest
+import redis
+from tests.e2e.hub import Hub, Operator, until
+from tests.e2e.proxy import Proxy, reached_by
+
+from matrixhub.kube.election import DURATION
+from matrixhub.leader import LOST
+
+LEASE = ("lease", "matrixhub-operator", "-n", "matrixhub-system")
+CROWD = 20
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@dataclass
+class Rival(Operator):
+    """One of two operators that stand for election under one Lease."""
+
+    name: str = ""
+
+    @property
+    def pid(self) -> int:
+        assert self.process
+        return self.process.pid
+
+    def said(self, sentence: str) -> bool:
+        return sentence in self.log.read_text(encoding="utf-8")
+
+    def asked(self, path: str) -> tuple[int, str]:
+        """What a probe is answered; (0, "") while nobody listens."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.env['MATRIXHUB_HEALTH_PORT']}{path}") as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def written(self) -> float:
+        """How many requests to the API server were no reading."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.env['MATRIXHUB_METRICS_PORT']}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        counts = (line.rsplit(" ", 1) for line in lines if line.startswith("matrixhub_kubernetes_requests_total{"))
+        return sum(float(count) for labels, count in counts if '"get"' not in labels)
+
+
+@dataclass
+class Rivals:
+    """Both operators, who leads, and the Tenants they fight for."""
+
+    hub: Hub
+    folder: Path
+    all: list[Rival]
+
+    def start(self, name: str, **settings: str) -> Rival:
+        ports = {f"MATRIXHUB_{kind}_PORT": str(free_port()) for kind in ("HEALTH", "METRICS")}
+        election = {"MATRIXHUB_LEASE_NAMESPACE": "matrixhub-system", "MATRIXHUB_IDENTITY": name}
+        rival = Rival({**self.hub.env, **election, **ports, **settings}, self.folder / f"{name}.log", name=name)
+        rival.start()
+        self.all.append(rival)
+        return rival
+
+    def holder(self) -> str:
+        if not self.hub.exists(*LEASE):
+            return ""
+        return str(self.hub.get(*LEASE)["spec"].get("holderIdentity", ""))
+
+    def pair(self) -> tuple[Rival, Rival]:
+        """The leader, ready, and the standby, too."""
+        leader = self.start("first")
+        until(lambda: self.holder() == "first", 20)
+        standby = self.start("second")
+        until(lambda: standby.said("Stands by: first leads"), 20)
+        until(lambda: [rival.asked("/readyz")[0] for rival in self.all] == [200, 200], 20)
+        return leader, standby
+
+    def apply_crowd(self, name: str, size: int = 8) -> list[str]:
+        names = [f"{name}-{number:02d}" for number in range(size)]
+        self.hub.apply(*(self.hub.tenant(name) for name in names))
+        return names
+
+    def passwords(self, names: list[str]) -> dict[tuple[str, str], str]:
+        kinds = ("postgres", "redis", "kafka", "gateway")
+        return {(name, kind): self.hub.secret(name, kind)["password"] for name in names for kind in kinds}
+
+    def versions(self) -> dict[str, str]:
+        """The version of everything that an operator writes here."""
+        kinds = "tenants,realtimeclusters,secrets,namespaces,resourcequotas,limitranges,networkpolicies,deployments"
+        found = self.hub.get(kinds, "-A")["items"]
+        return {f"{b['kind']} {b['metadata']['name']} {b['metadata']['uid']}": _wish(b) for b in found}
+
+
+def _wish(body: dict) -> str:
+    """The version, but of objects whose controllers write a status now and then: their generation."""
+    steady = body["kind"] in ("Tenant", "Secret", "LimitRange", "NetworkPolicy")
+    return str(body["metadata"]["resourceVersion"] if steady else body["metadata"].get("generation"))
+
+
+def let_in(hub: Hub, name: str) -> None:
+    """The Tenant's Postgres and Redis let in whoever shows what is in its Secrets."""
+    secret = hub.secret(name, "postgres")
+    with psycopg.connect(secret["uri"]) as connection:
+        assert connection.execute("select current_user").fetchone() == (secret["username"],)
+    secret = hub.secret(name, "redis")
+    with redis.Redis.from_url(secret["uri"]) as client:
+        assert client.set(f"tenant:{name}:word", "1")
+
+
+@pytest.fixture
+def rivals(hub: Hub, tmp_path: Path) -> Iterator[Rivals]:
+    """No operator runs, and nobody holds the Lease."""
+    hub.operator.kill()
+    hub.kubectl("delete", *LEASE, "--ignore-not-found")
+    made = Rivals(hub, tmp_path, [])
+    yield made
+    for rival in made.all:
+        rival.kill()
+        sys.stdout.write(f"--- {rival.name}\n{rival.log.read_text(encoding='utf-8')[-6000:]}")
+
+
+def took(what: str, seconds: float) -> None:
+    sys.stdout.write(f"{what}: {seconds:.1f} s\n")
+
+
+def test_two_operators_started_at_once_write_as_one(hub: Hub, rivals: Rivals):
+    first, second = rivals.start("first"), rivals.start("second")
+    names = rivals.apply_crowd("both", CROWD)
+    hub.ready(*names)
+    passwords = rivals.passwords(names)
+    leader, standby = (first, second) if rivals.holder() == "first" else (second, first)
+    assert standby.written() == 0
+    assert leader.written() > CROWD
+    assert standby.asked("/healthz") == standby.asked("/readyz") == leader.asked("/readyz") == (200, "ok\n")
+    for name in names:
+        let_in(hub, name)
+    sleep(3)
+    assert rivals.passwords(names) == passwords
+    assert hub.get(*LEASE)["spec"].get("leaseTransitions", 0) == 0
+
+
+def test_a_standby_has_the_work_within_15_s_of_a_leaders_death(hub: Hub, rivals: Rivals):
+    leader, standby = rivals.pair()
+    names = rivals.apply_crowd("dead")
+    until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
+    leader.kill()
+    died = monotonic()
+    until(lambda: rivals.holder() == "second", 15)
+    took("takeover after SIGKILL", monotonic() - died)
+    hub.ready(*names)
+    took("all Ready after SIGKILL", monotonic() - died)
+    assert hub.get(*LEASE)["spec"]["leaseTransitions"] == 1
+    passwords = rivals.passwords(names)
+    for name in names:
+        let_in(hub, name)
+    assert rivals.passwords(names) == passwords
+    assert standby.asked("/healthz") == (200, "ok\n")
+
+
+def test_a_leader_that_ends_leaves_its_work_whole_and_the_lease_free(hub: Hub, rivals: Rivals):
+    leader, _ = rivals.pair()
+    names = rivals.apply_crowd("ended")
+    until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
+    assert leader.process
+    leader.process.send_signal(signal.SIGTERM)
+    told = monotonic()
+    until(lambda: rivals.holder() == "second", 15)
+    seconds = monotonic() - told
+    took("takeover after SIGTERM", seconds)
+    assert leader.process.wait(timeout=5) == 0
+    assert leader.said("Released the Lease")
+    assert seconds < DURATION, "it was handed over, it did not run out"
+    hub.ready(*names)
+    for name in names:
+        let_in(hub, name)
+
+
+def test_a_leader_that_was_frozen_ends_without_a_word_to_anybody(hub: Hub, rivals: Rivals):
+    leader, _ = rivals.pair()
+    names = rivals.apply_crowd("frozen")
+    until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
+    assert leader.process
+    leader.process.send_signal(signal.SIGSTOP)
+    frozen = monotonic()
+    try:
+        until(lambda: rivals.holder() == "second", 15)
+        took("takeover after SIGSTOP", monotonic() - frozen)
+        hub.ready(*names)
+        passwords = rivals.passwords(names)
+        sleep(2)
+        before = rivals.versions()
+    finally:
+        leader.process.send_signal(signal.SIGCONT)
+    woken = monotonic()
+    assert leader.process.wait(timeout=5) == LOST
+    took("end after SIGCONT", monotonic() - woken)
+    assert leader.said("Leads no more, and ends at once")
+    sleep(2)
+    assert rivals.versions() == before
+    assert rivals.passwords(names) == passwords
+    for name in names:
+        let_in(hub, name)
+
+
+def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub: Hub, rivals: Rivals, tmp_path: Path):
+    with Proxy.to_api_server(hub.env) as proxy:
+        far = reached_by(proxy, hub.env, tmp_path)
+        leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far)
+        until(lambda: leader.asked("/readyz")[0] == 200 and rivals.holder() == "first", 20)
+        rivals.start("second")
+        proxy.refuse()
+        cut = monotonic()
+        assert leader.process
+        assert leader.process.wait(timeout=DURATION) == LOST
+        took("end after the API server was lost", monotonic() - cut)
+        assert rivals.holder() == "first", "nobody else leads before the old leader has ended"
+        until(lambda: rivals.holder() == "second", 15)
+
+
+@pytest.mark.parametrize("silence", ["3600", "3"], ids=["is told", "mends itself"])
+def test_a_watch_that_has_gone_silent(hub: Hub, rivals: Rivals, tmp_path: Path, silence: str):
+    settings = {"MATRIXHUB_WATCH_CHECK_SECONDS": "2", "MATRIXHUB_WATCH_SILENCE_SECONDS": silence}
+    with Proxy.to_api_server(hub.env) as proxy:
+        far = reached_by(proxy, hub.env, tmp_path)
+        leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far, **settings)
+        until(lambda: leader.asked("/readyz")[0] == 200, 30)
+        sleep(3)
+        assert leader.asked("/healthz") == (200, "ok\n")
+        proxy.stall()
+        name = f"silent-{silence}"
+        hub.apply(hub.tenant(name))
+        if silence == "3":
+            took("Ready though all had gone silent", until(lambda: hub.condition(name).get("status") == "True", 100))
+            until(lambda: leader.asked("/healthz")[0] == 200, 20)
+        else:
+            took("stuck", until(lambda: leader.asked("/healthz")[0] == 500, 60))
+            assert f"Tenant {name} " in leader.asked("/healthz")[1]
+        assert rivals.holder() == "first", "a new connection kept the Lease"

@@ -1,0 +1,85 @@
+"""An operator that is uninstalled leaves nothing that waits for it, and everything that the tenants have."""
+
+import subprocess
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from tests.e2e.hub import OPERATOR, Hub, until
+
+SYSTEM = "matrixhub-system"
+DEPLOYMENT = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "hub", "namespace": SYSTEM},
+    "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": "hub"}},
+        "template": {
+            "metadata": {"labels": {"app": "hub"}},
+            "spec": {
+                "nodeSelector": {"nowhere": "true"},
+                "containers": [{"name": "main", "image": "localhost/pause:1"}],
+            },
+        },
+    },
+}
+LEASE = ("lease", "matrixhub-operator", "-n", SYSTEM)
+
+
+@pytest.fixture
+def installed(hub: Hub) -> Iterator[None]:
+    """An operator that leads, and the Deployment that it would be of in a cluster."""
+    hub.operator.kill()
+    hub.kubectl("delete", *LEASE, "--ignore-not-found")
+    hub.apply(DEPLOYMENT)
+    hub.operator.env["MATRIXHUB_LEASE_NAMESPACE"] = SYSTEM
+    hub.operator.start()
+    yield
+    hub.operator.kill()
+    del hub.operator.env["MATRIXHUB_LEASE_NAMESPACE"]
+    hub.kubectl("delete", "deployment", "hub", "-n", SYSTEM)
+
+
+def release(hub: Hub) -> "subprocess.Popen[str]":
+    env = {**hub.env, "KUBECONFIG": hub.env["MATRIXHUB_OPERATOR_KUBECONFIG"], "MATRIXHUB_IDENTITY": "the-hook"}
+    words = [str(OPERATOR), "release", f"--namespace={SYSTEM}", "--deployment=hub"]
+    return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
+
+
+def waiting(hub: Hub) -> list[str]:
+    """What waits for the operator when it is deleted."""
+    found = hub.get("tenants,realtimeclusters", "-A")["items"]
+    return [body["metadata"]["name"] for body in found if body["metadata"].get("finalizers")]
+
+
+def test_nothing_waits_for_an_operator_that_is_uninstalled(hub: Hub, installed: None):
+    hub.onboard("kept", deletionPolicy="Retain")
+    hub.onboard("dropped")
+    uri = hub.secret("kept", "postgres")["uri"]
+    hub.operator.kill()
+    hub.kubectl("delete", "tenant", "dropped", "--wait=false")
+    assert {"kept", "dropped", "main"} <= set(waiting(hub))
+
+    hub.operator.start()
+    until(lambda: hub.get(*LEASE)["spec"]["holderIdentity"] != "", 20)
+    hub.operator.kill()
+    hub.apply({**hub.tenant("late"), "metadata": {"name": "late", "finalizers": ["matrixhub.io/tenant", "else.io/x"]}})
+    hub.operator.start()
+    hook = release(hub)
+    until(lambda: hub.get("deployment", "hub", "-n", SYSTEM)["spec"]["replicas"] == 0, 20)
+    assert hook.poll() is None, "an operator still renews its Lease"
+    assert hub.operator.stop() == 0
+    said = hook.communicate(timeout=60)[1]
+    assert hook.returncode == 0, said
+    assert "Tenant kept is released" in said
+    assert waiting(hub) == ["late"]
+    assert hub.get("tenant", "late")["metadata"]["finalizers"] == ["else.io/x"]
+    assert hub.get(*LEASE)["spec"]["holderIdentity"] == ""
+    with psycopg.connect(uri) as connection:
+        assert connection.execute("select 1").fetchone() == (1,), "access stays as it was"
+
+    again = release(hub)
+    assert "Released 0 Tenants and 0 RealtimeClusters" in again.communicate(timeout=60)[1]
+    assert again.returncode == 0
+    hub.kubectl("patch", "tenant", "late", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
