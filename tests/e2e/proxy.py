@@ -35,6 +35,8 @@ class Proxy:
             yield proxy
         finally:
             proxy.refuse()
+            for end in proxy._open:
+                end.close()
 
     def stall(self) -> None:
         """The connections that there are bring nothing any more, in either direction; new ones work."""
@@ -62,11 +64,8 @@ class Proxy:
             while data := source.recv(CHUNK):
                 if source not in self._silent:
                     target.sendall(data)
-        if source in self._silent:
-            return
-        for end in (source, target):
-            self._open.discard(end)
-            end.close()
+            if source not in self._silent:
+                target.shutdown(socket.SHUT_WR)
 
 
 def reached_by(proxy: Proxy, env: Mapping[str, str], folder: Path) -> str:

@@ -21,6 +21,8 @@ from matrixhub.leader import LOST
 
 LEASE = ("lease", "matrixhub-operator", "-n", "matrixhub-system")
 CROWD = 20
+START = 60
+"""Seconds that a process may take to begin on a busy machine; what is promised is counted from there."""
 
 
 def free_port() -> int:
@@ -86,11 +88,16 @@ class Rivals:
     def pair(self) -> tuple[Rival, Rival]:
         """The leader, ready, and the standby, too."""
         leader = self.start("first")
-        until(lambda: self.holder() == "first", 20)
-        standby = self.start("second")
-        until(lambda: standby.said("Stands by: first leads"), 20)
-        until(lambda: [rival.asked("/readyz")[0] for rival in self.all] == [200, 200], 20)
+        until(lambda: self.holder() == "first", START)
+        standby = self.standby()
+        until(lambda: [rival.asked("/readyz")[0] for rival in self.all] == [200, 200], START)
         return leader, standby
+
+    def standby(self) -> Rival:
+        """The second, which has seen that the first leads."""
+        second = self.start("second")
+        until(lambda: second.said("Stands by: first leads"), START)
+        return second
 
     def apply_crowd(self, name: str, size: int = 8) -> list[str]:
         names = [f"{name}-{number:02d}" for number in range(size)]
@@ -160,8 +167,8 @@ def test_a_standby_has_the_work_within_15_s_of_a_leaders_death(hub: Hub, rivals:
     leader, standby = rivals.pair()
     names = rivals.apply_crowd("dead")
     until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
-    leader.kill()
     died = monotonic()
+    leader.kill()
     until(lambda: rivals.holder() == "second", 15)
     took("takeover after SIGKILL", monotonic() - died)
     hub.ready(*names)
@@ -223,8 +230,8 @@ def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub
     with Proxy.to_api_server(hub.env) as proxy:
         far = reached_by(proxy, hub.env, tmp_path)
         leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far)
-        until(lambda: leader.asked("/readyz")[0] == 200 and rivals.holder() == "first", 20)
-        rivals.start("second")
+        until(lambda: rivals.holder() == "first", START)
+        rivals.standby()
         proxy.refuse()
         cut = monotonic()
         assert leader.process
@@ -234,22 +241,16 @@ def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub
         until(lambda: rivals.holder() == "second", 15)
 
 
-@pytest.mark.parametrize("silence", ["3600", "3"], ids=["is told", "mends itself"])
-def test_a_watch_that_has_gone_silent(hub: Hub, rivals: Rivals, tmp_path: Path, silence: str):
-    settings = {"MATRIXHUB_WATCH_CHECK_SECONDS": "2", "MATRIXHUB_WATCH_SILENCE_SECONDS": silence}
+def test_a_watch_that_has_gone_silent_is_told_and_then_opened_anew(hub: Hub, rivals: Rivals, tmp_path: Path):
+    settings = {"MATRIXHUB_WATCH_CHECK_SECONDS": "2", "MATRIXHUB_WATCH_SILENCE_SECONDS": "20"}
     with Proxy.to_api_server(hub.env) as proxy:
         far = reached_by(proxy, hub.env, tmp_path)
         leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far, **settings)
-        until(lambda: leader.asked("/readyz")[0] == 200, 30)
-        sleep(3)
+        until(lambda: leader.asked("/readyz")[0] == 200 and rivals.holder() == "first", START)
         assert leader.asked("/healthz") == (200, "ok\n")
         proxy.stall()
-        name = f"silent-{silence}"
-        hub.apply(hub.tenant(name))
-        if silence == "3":
-            took("Ready though all had gone silent", until(lambda: hub.condition(name).get("status") == "True", 100))
-            until(lambda: leader.asked("/healthz")[0] == 200, 20)
-        else:
-            took("stuck", until(lambda: leader.asked("/healthz")[0] == 500, 60))
-            assert f"Tenant {name} " in leader.asked("/healthz")[1]
+        hub.apply(hub.tenant("silent"))
+        took("a silent watch told", until(lambda: leader.asked("/healthz")[0] == 500, 60))
+        assert "Tenant silent " in leader.asked("/healthz")[1]
+        took("and opened anew, after", until(lambda: leader.asked("/healthz")[0] == 200, 60))
         assert rivals.holder() == "first", "a new connection kept the Lease"
