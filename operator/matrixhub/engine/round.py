@@ -28,9 +28,12 @@ def reconcile(name: str, backend: Backend[Any, Any], intents: Mapping[str, Inten
     Raises what the backend raises for all (`Unreachable`, `Rejected`). A bug met in a batch is looked for
     half by half, so that it stays with the one tenant that shows it.
     """
+    started = time.monotonic()
     try:
         return _attempt(name, backend, intents, dry=dry)
-    except BackendError:
+    except BackendError as trouble:
+        metrics.RECONCILES.labels(backend=name, result=trouble.reason).inc(len(intents))
+        metrics.RECONCILE_SECONDS.labels(backend=name, result="Failed").observe(time.monotonic() - started)
         raise
     except Exception as bug:
         if len(intents) == 1:
@@ -68,7 +71,8 @@ def _attempt(name: str, backend: Backend[Any, Any], intents: Mapping[str, Intent
         seconds = time.monotonic() - started
         for tenant, plan in plans.items():
             result.outcomes[tenant] = _outcome(name, intents[tenant], applied[tenant], plan, seconds=seconds)
-    metrics.RECONCILE_SECONDS.labels(backend=name).observe(time.monotonic() - started)
+    said = "Failed" if any(outcome.error for outcome in result.outcomes.values()) else "Succeeded"
+    metrics.RECONCILE_SECONDS.labels(backend=name, result=said).observe(time.monotonic() - started)
     return result
 
 
@@ -95,6 +99,7 @@ def _outcome(
         basis=basis_of(intent),
         phase=intent.phase,
         actions=tuple(str(action) for action in plan) if error is None else (),
+        kinds=tuple(getattr(action, "kind", type(action).__name__) for action in plan) if error is None else (),
         error=error,
         issued=applied.issued if applied else None,
         seconds=seconds,

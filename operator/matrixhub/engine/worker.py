@@ -82,7 +82,7 @@ class Worker:
     def __init__(self, name: str, desk: Desk, resync: float, batch: int = BATCH) -> None:
         self.name = name
         self._batch = batch
-        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1), clock=time.monotonic)  # noqa: S311 - spreads load
         self._desk = desk
         self._resync = resync
         self._backend: Backend[Any, Any] | None = None
