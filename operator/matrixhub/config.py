@@ -20,6 +20,14 @@ class Config(BaseModel):
     metrics_port: int = Field(default=0, ge=0, le=65535)
     """Where Prometheus metrics are served on all addresses; 0 serves none."""
 
+    tenant_metrics: bool = False
+    """Whether there are series for each Tenant: some 30 of them."""
+    audit_topic: str = Field(default="", pattern=r"^(matrixhub\.[a-z0-9._-]{1,200})?$")
+    """Topic of each RealtimeCluster's Kafka for audit records, such as `matrixhub.audit.changes`; empty writes none.
+
+    No tenant is named `matrixhub`, so no tenant's rights reach a topic that begins so.
+    """
+
     image: str = ""
     """The operator's own image: relays run it too, where their RealtimeCluster names none."""
 

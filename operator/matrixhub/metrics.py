@@ -5,6 +5,7 @@ The exceptions, `matrixhub_tenant_*`, are written only with `MATRIXHUB_TENANT_ME
 
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from prometheus_client import (
     REGISTRY,
@@ -24,6 +25,9 @@ from matrixhub import __version__
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
+Values = TypeVar("Values", bound=tuple[str, ...])
+
+
 class Sheet(Collector):
     """A family whose series are replaced all at once: what is gone leaves none behind."""
 
@@ -37,10 +41,10 @@ class Sheet(Collector):
         self._about = (name, documentation)
         self._labels = tuple(labels)
         self._family = family
-        self._series: Mapping[tuple[str, ...], float] = {}
+        self._series: Mapping[Any, float] = {}
         REGISTRY.register(self)
 
-    def replace(self, series: Mapping[tuple[str, ...], float]) -> None:
+    def replace(self, series: Mapping[Values, float]) -> None:
         """The series, by their labels' values in the family's order, are these and no others."""
         self._series = series
 

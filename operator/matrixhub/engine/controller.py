@@ -18,6 +18,7 @@ from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
 from matrixhub.backends.kafka.session import Session
 from matrixhub.engine.accounts import Accounts
+from matrixhub.engine.census import Census, Place
 from matrixhub.engine.chronicle import Chronicle
 from matrixhub.engine.clearance import Clearance
 from matrixhub.engine.composer import Composer, repair, subject
@@ -25,14 +26,14 @@ from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_o
 from matrixhub.engine.events import News, name_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
-from matrixhub.engine.queue import Priority
+from matrixhub.engine.queue import KeyedQueue, Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.scales import counted, rescales, scales
 from matrixhub.engine.sight import echoes, older, phase, read_tenant, wish
 from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, settled
 from matrixhub.engine.status import Health, standings_of
-from matrixhub.engine.trail import Sink, Trail
+from matrixhub.engine.trail import NOTHING_MORE, Reporting, Trail
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
@@ -64,22 +65,22 @@ class Controller:
         credentials: Credentials,
         api: KubeApi,
         resync: float,
-        sink: Callable[[RealtimeCluster], Sink] | None = None,
+        reporting: Reporting = NOTHING_MORE,
     ) -> None:
-        """`sink` makes what takes a RealtimeCluster's audit records, beside the log."""
         self.roster = Roster(hub, kinds)
         self._api = api
         self._resync = resync
         self._credentials = credentials
         self._accounts = Accounts(api, hub)
         self._composer = Composer(self.roster)
-        self._trail = Trail(sink)
+        self._trail = Trail(reporting.sink)
         self._chronicle = Chronicle(self._trail)
         self.registrar = Registrar(api, self._trail, self._composer.compose, self._written)
         desk = HousingDesk(housing, self.roster, credentials, api, self)
         self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH)
         self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
         self._clearance = Clearance(api, self._runs)
+        self._census = Census(self.roster, self._queues, reporting.tenant_metrics)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
@@ -93,6 +94,7 @@ class Controller:
                 group.create_task(self._housing.run())
                 group.create_task(self._scaler.run())
                 group.create_task(self._clearance.run())
+                group.create_task(self._census.run())
         finally:
             metrics.LEADER.set(0)
             self._trail.close()
@@ -238,6 +240,7 @@ class Controller:
         for sentence, change in rescales(report):
             event = self._composer.tell(plane, News("SuccessfulRescale", sentence, datetime.now(UTC)))
             self._chronicle.rescaled(cluster, sentence, change, event)
+        plane.report = report
         before = plane.scales
         plane.scales = scales(before, report, plane.cluster.status, datetime.now(UTC))
         if plane.scales is not before:
@@ -245,6 +248,11 @@ class Controller:
         shown = {t: self.roster.entries[t].tenant.status.get("connections", 0) for t in self.roster.members(cluster)}
         for tenant in counted(plane.counts, shown, report, time.monotonic()):
             self.registrar.add(f"Tenant/{tenant}")
+
+    def _queues(self) -> dict[Place, KeyedQueue]:
+        """Every worker's queue."""
+        own = {Place(cluster, backend): worker.queue for (cluster, backend), worker in self._workers.items()}
+        return {Place("", NAMESPACE): self._housing.queue, **own}
 
     def _kafka(self, cluster: RealtimeCluster) -> Session:
         """A session with the RealtimeCluster's Kafka, its credentials just read. Raises BackendError."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from matrixhub.api.realtimecluster import RealtimeCluster
@@ -20,6 +21,19 @@ class Sink(Protocol):
     def close(self) -> None:
         """Nothing more is written than what is under way."""
         ...
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """What is told beyond the log, and the metrics that there always are."""
+
+    sink: Callable[[RealtimeCluster], Sink] | None = None
+    """Makes what takes a RealtimeCluster's audit records."""
+    tenant_metrics: bool = False
+    """Whether there are series for each Tenant."""
+
+
+NOTHING_MORE = Reporting()
 
 
 class Trail:
