@@ -49,7 +49,7 @@ def main() -> int:
     """The exit status: 0 if every test passed."""
     files = sorted((CHECKOUT / "tests" / "backends").glob("test_*.py"))
     made: Mapping[str, list[Path]] = groups(files)
-    made["kubernetes"].append(CHECKOUT / "tests" / "apiserver")
+    made["kubernetes"] += [CHECKOUT / "tests" / "apiserver", CHECKOUT / "tests" / "alerts"]
     shown("side by side", ", ".join(made))
     with ThreadPoolExecutor(LANES) as pool:
         statuses = list(pool.map(run, made.keys(), made.values()))

@@ -44,6 +44,7 @@ class Writer:
         self._closing = threading.Event()
         self._session: Session | None = None
         self._away = False
+        self._drop(0)  # an increase is seen only of what was there before
         threading.Thread(target=self._run, name=f"audit-{cluster.key}", daemon=True).start()
 
     def put(self, record: Mapping[str, Any]) -> None:
