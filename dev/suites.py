@@ -31,7 +31,7 @@ SUITES = {
         "tests/backends/test_gateway*.py",
     ),
     "objectstore": ("tests/backends/test_objectstore*.py",),
-    "kubernetes": ("tests/backends", "tests/apiserver"),
+    "kubernetes": ("tests/backends", "tests/apiserver", "tests/alerts"),
     "stand": ("tests/stand",),
 }
 """The longest first. A file belongs to the first that names it; a folder is all that is left of it."""

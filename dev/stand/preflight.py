@@ -67,6 +67,7 @@ PACKAGES = (
     Package("containernetworking-plugins", "/usr/lib/cni/bridge"),
     Package("iptables", "/usr/sbin/iptables"),
     Package("conntrack", "/usr/sbin/conntrack"),
+    Package("prometheus", "/usr/bin/promtool", ("prometheus",)),
     Package("nodejs", shutil.which("node") or "/usr/bin/node"),
     Package("npm", shutil.which("npm") or "/usr/bin/npm"),
     Package("g++", "/usr/bin/g++", builds=("sockudo",)),

@@ -28,6 +28,14 @@ class Config(BaseModel):
     watch_silence_seconds: float = Field(default=70.0, gt=0)
     """A watch that brought nothing for so long is opened anew; servers send a bookmark every minute."""
 
+    tenant_metrics: bool = False
+    """Whether there are series for each Tenant: some 30 of them."""
+    audit_topic: str = Field(default="", pattern=r"^(matrixhub\.[a-z0-9._-]{1,200})?$")
+    """Topic of each RealtimeCluster's Kafka for audit records, such as `matrixhub.audit.changes`; empty writes none.
+
+    No tenant is named `matrixhub`, so no tenant's rights reach a topic that begins so.
+    """
+
     lease_namespace: str = ""
     """Where the Lease is by which one of several operators leads; empty for a single one, which always does."""
     lease_name: str = "matrixhub-operator"

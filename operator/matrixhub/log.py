@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -12,14 +13,24 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("k8s")}
 
 
+def _shown(name: str, value: Any) -> object:
+    """The value for people: changes as `spec.suspended:false->true`, anything else as it is."""
+    if name != "changes":
+        return value
+    return ",".join(f"{each['field']}:{json.dumps(each['from'])}->{json.dumps(each['to'])}" for each in value)
+
+
 class Text(logging.Formatter):
     """`2026-01-31T12:00:00Z INFO Created role tenant_greenwood tenant=greenwood backend=postgres`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, a stack below it."""
         moment = datetime.fromtimestamp(record.created, UTC)
-        extras = "".join(f" {name}={value}" for name, value in _extras(record).items() if name != "settings")
+        extras = "".join(
+            f" {name}={_shown(name, value)}" for name, value in _extras(record).items() if name != "settings"
+        )
         line = f"{moment:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z {record.levelname} {record.getMessage()}{extras}"
+        line = line.replace("\n", "\\n")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -10,10 +10,12 @@ import prometheus_client
 
 from matrixhub import log
 from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.gateway import client as gateway
 from matrixhub.backends.gateway import desired as gateway_desired
 from matrixhub.backends.kafka import client as kafka
 from matrixhub.backends.kafka import desired as kafka_desired
+from matrixhub.backends.kafka.trail import Writer
 from matrixhub.backends.namespace import client as namespace
 from matrixhub.backends.objectstore import client as objectstore
 from matrixhub.backends.objectstore import desired as objectstore_desired
@@ -24,8 +26,9 @@ from matrixhub.backends.redis import desired as redis_desired
 from matrixhub.backends.relay import client as relay
 from matrixhub.config import Config
 from matrixhub.engine.controller import Controller
-from matrixhub.engine.desk import Credentials
+from matrixhub.engine.desk import Credentials, admin_of
 from matrixhub.engine.kinds import Kind
+from matrixhub.engine.trail import Reporting
 from matrixhub.engine.vault import Vault
 from matrixhub.freshness import TIMEOUT as LOOK_TIMEOUT
 from matrixhub.freshness import Freshness, Shown
@@ -148,7 +151,7 @@ async def _lead(config: Config, health: Health, stop: asyncio.Event, fence: Call
         credentials=Credentials(vault),
         api=api,
         resync=config.resync_seconds,
-        fence=fence,
+        reporting=Reporting(_trail(config.audit_topic, api) if config.audit_topic else None, config.tenant_metrics),
     )
     health.freshness = Freshness(KubeApi(timeout=LOOK_TIMEOUT), shown, config.watch_check_seconds)
     engine = asyncio.create_task(controller.run())
@@ -160,6 +163,11 @@ async def _lead(config: Config, health: Health, stop: asyncio.Event, fence: Call
     await asyncio.wait({engine})
     for task in done:
         task.result()
+
+
+def _trail(topic: str, api: KubeApi) -> Callable[[RealtimeCluster], Writer]:
+    """Opens what writes a RealtimeCluster's audit records to the topic."""
+    return lambda cluster: Writer(topic, cluster, lambda: admin_of(api, cluster, cluster.spec.kafka))
 
 
 def _hub(api: KubeApi) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from matrixhub.api import naming
+from matrixhub.engine.audit import manager
 from matrixhub.engine.controller import Controller
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.follow import follow
@@ -102,7 +103,7 @@ class Guard:
         if cluster := (metadata.get("labels") or {}).get(naming.CLUSTER_LABEL):
             self._controller.workload_changed(f"{metadata['namespace']}/{cluster}", accounts=body["kind"] == "Secret")
         else:
-            self._controller.owned_changed(tenant_of(metadata))
+            self._controller.owned_changed(tenant_of(metadata), manager(metadata) if change != "DELETED" else "")
 
 
 def _said(body: Manifest) -> _Said:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,8 +14,24 @@ from typing import Any
 
 import pytest
 
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 OPERATOR = Path(sys.executable).with_name("matrixhub")
+SETTINGS = {
+    "MATRIXHUB_LOG_FORMAT": "json",
+    "MATRIXHUB_METRICS_PORT": str(free_port()),
+    "MATRIXHUB_TENANT_METRICS": "true",
+    "MATRIXHUB_AUDIT_TOPIC": "matrixhub.audit.changes",
+}
+"""All that an operator can be asked to tell, it tells in these tests."""
 
 
 @dataclass
@@ -28,7 +45,7 @@ class Operator:
     def start(self) -> None:
         """The process runs."""
         with self.log.open("ab") as out:
-            env = {**self.env, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
+            env = {**self.env, **SETTINGS, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
             self.process = subprocess.Popen([OPERATOR], env=env, stdout=out, stderr=out)
 
     def kill(self) -> None:

@@ -3,6 +3,7 @@
 import json
 
 from tests.e2e.hub import Hub, until
+from tests.e2e.told import operators_page, records
 
 
 def cluster(hub: Hub, name: str, **backends: object) -> dict[str, object]:
@@ -77,6 +78,8 @@ def test_no_secret_is_in_any_log_event_or_status(hub: Hub):
     told = hub.operator.log.read_text()
     told += json.dumps(hub.get("events", "-A"))
     told += json.dumps(hub.get("tenants")) + json.dumps(hub.get("realtimeclusters", "-A"))
+    told += json.dumps(records(hub)) + operators_page()
+    assert '"tenant": "bad-leak"' in told
     assert not [secret for secret in secrets if secret in told]
 
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from matrixhub.api import conditions, naming
-from matrixhub.engine.events import Subject, event
+from matrixhub.engine.events import News, Subject, event, name_of
 from matrixhub.engine.registrar import Writes
-from matrixhub.engine.roster import Roster
-from matrixhub.engine.standing import Entry
+from matrixhub.engine.roster import Plane, Roster
+from matrixhub.engine.standing import Drift, Entry
 from matrixhub.engine.status import cluster_status, tenant_status
 from matrixhub.kube.resources import Manifest
 
@@ -21,15 +21,19 @@ class Composer:
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
-        self._news: dict[str, list[tuple[str, str]]] = {}
+        self._news: dict[str, list[News]] = {}
 
-    def repaired(self, cluster: str, backend: str, sentences: Iterable[str]) -> None:
-        """The next write of the RealtimeCluster comes with an Event about what was changed in the shared part."""
-        self.tell(cluster, "Changed", f"{backend}: {'; '.join(sentences)}")
+    def repaired(self, plane: Plane, backend: str, sentences: Iterable[str], now: datetime) -> str:
+        """The next write of the RealtimeCluster comes with an Event about what was changed in the shared part.
 
-    def tell(self, cluster: str, reason: str, message: str) -> None:
-        """The next write of the RealtimeCluster comes with this Event."""
-        self._news.setdefault(cluster, []).append((reason, message))
+        Its name is answered.
+        """
+        return self.tell(plane, News("Changed", f"{backend}: {'; '.join(sentences)}", now))
+
+    def tell(self, plane: Plane, news: News) -> str:
+        """The next write of the RealtimeCluster comes with this Event, whose name is answered."""
+        self._news.setdefault(plane.cluster.key, []).append(news)
+        return name_of(_subject_of(plane), news)
 
     def forget(self, cluster: str) -> None:
         """The RealtimeCluster is gone."""
@@ -64,12 +68,13 @@ class Composer:
             None,
             _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
             _events(
-                Subject("Tenant", name, "", metadata.uid),
+                subject(entry),
                 _repairs(entry.tenant.status, status),
                 entry.tenant.status,
                 status,
                 now,
             ),
+            str(entry.tenant.spec.cluster_ref),
         )
 
     def _finished(self, entry: Entry) -> bool:
@@ -98,10 +103,24 @@ class Composer:
         return Writes(
             finalizer,
             _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,
-            _events(
-                Subject("RealtimeCluster", metadata.name, metadata.namespace, metadata.uid), news, before, status, now
-            ),
+            _events(_subject_of(plane), news, before, status, now),
+            key,
         )
+
+
+def subject(entry: Entry) -> Subject:
+    """The Tenant, for Events about it."""
+    return Subject("Tenant", entry.tenant.id, "", entry.tenant.metadata.uid)
+
+
+def repair(drift: Drift) -> News:
+    """What the Event about a drift says."""
+    return News("DriftRepaired", f"{drift.backend}: {drift.message}", drift.time)
+
+
+def _subject_of(plane: Plane) -> Subject:
+    metadata = plane.cluster.metadata
+    return Subject("RealtimeCluster", metadata.name, metadata.namespace, metadata.uid)
 
 
 def differs(status: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
@@ -122,20 +141,20 @@ def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] 
     return manifest if status is None else {**manifest, "status": dict(status)}
 
 
-def _repairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _repairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:
     """The drifts that a status tells for the first time."""
     known = before.get("drift") or []
     return [
-        ("DriftRepaired", f"{each['backend']}: {each['message']}")
+        repair(Drift(each["backend"], datetime.fromisoformat(each["time"]), each["message"]))
         for each in after.get("drift", [])
         if each not in known
     ]
 
 
 def _events(
-    about: Subject, news: list[tuple[str, str]], before: Mapping[str, Any], after: Mapping[str, Any], now: datetime
+    about: Subject, news: list[News], before: Mapping[str, Any], after: Mapping[str, Any], now: datetime
 ) -> tuple[Manifest, ...]:
-    told = [("Normal", reason, message) for reason, message in news]
+    told = list(news)
     known = {condition.type: condition for condition in conditions.parse(before)}
     for condition in conditions.parse(after):
         past = known.get(condition.type)
@@ -146,7 +165,7 @@ def _events(
             # The RealtimeCluster tells of an outage once, not each of ten thousand Tenants.
             continue
         if condition.status == "False" and (past is None or (past.status, past.reason) != ("False", condition.reason)):
-            told.append(("Warning", condition.reason, f"{condition.type}: {condition.message}"))
+            told.append(News(condition.reason, f"{condition.type}: {condition.message}", now, "Warning"))
         elif condition.status == "True" and past and past.status == "False":
-            told.append(("Normal", "Recovered", f"{condition.type}: {condition.message}"))
-    return tuple(event(about, type_=type_, reason=reason, message=message, now=now) for type_, reason, message in told)
+            told.append(News("Recovered", f"{condition.type}: {condition.message}", now))
+    return tuple(event(about, each) for each in told)

@@ -18,18 +18,22 @@ from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
 from matrixhub.backends.kafka.session import Session
 from matrixhub.engine.accounts import Accounts
+from matrixhub.engine.census import Census, Place
+from matrixhub.engine.chronicle import Chronicle
 from matrixhub.engine.clearance import Clearance
-from matrixhub.engine.composer import Composer
+from matrixhub.engine.composer import Composer, repair, subject
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_of
+from matrixhub.engine.events import News, name_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
-from matrixhub.engine.queue import Priority
+from matrixhub.engine.queue import KeyedQueue, Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.scales import counted, rescales, scales
 from matrixhub.engine.sight import echoes, older, phase, read_tenant, wish
-from matrixhub.engine.standing import NAMESPACE, Entry, Standing, settled
+from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, settled
 from matrixhub.engine.status import Health, standings_of
+from matrixhub.engine.trail import NOTHING_MORE, Reporting, Trail
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
@@ -61,31 +65,39 @@ class Controller:
         credentials: Credentials,
         api: KubeApi,
         resync: float,
-        fence: Callable[[], None] = lambda: None,
+        reporting: Reporting = NOTHING_MORE,
     ) -> None:
         self.roster = Roster(hub, kinds)
         self._api = api
         self._resync = resync
-        self._fence = fence
         self._credentials = credentials
         self._accounts = Accounts(api, hub)
         self._composer = Composer(self.roster)
-        self.registrar = Registrar(api, self._composer.compose, self._written)
+        self._trail = Trail(reporting.sink)
+        self._chronicle = Chronicle(self._trail)
+        self.registrar = Registrar(api, self._trail, self._composer.compose, self._written)
         desk = HousingDesk(housing, self.roster, credentials, api, self)
-        self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH, fence)
+        self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH, api.fence)
         self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
         self._clearance = Clearance(api, self._runs)
+        self._census = Census(self.roster, self._queues, reporting.tenant_metrics)
         self._workers: dict[tuple[str, str], Worker] = {}
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
 
     async def run(self) -> None:
         """Never returns; cancelling ends every worker, and a task that fails ends all of it, which is noticed."""
-        async with self._group as group:
-            group.create_task(self.registrar.run())
-            group.create_task(self._housing.run())
-            group.create_task(self._scaler.run())
-            group.create_task(self._clearance.run())
+        metrics.LEADER.set(1)
+        try:
+            async with self._group as group:
+                group.create_task(self.registrar.run())
+                group.create_task(self._housing.run())
+                group.create_task(self._scaler.run())
+                group.create_task(self._clearance.run())
+                group.create_task(self._census.run())
+        finally:
+            metrics.LEADER.set(0)
+            self._trail.close()
 
     def tenant_seen(self, body: Manifest, *, initial: bool) -> None:
         """A Tenant exists as described; `initial` when it was listed at start, not changed just now."""
@@ -95,6 +107,7 @@ class Controller:
         tenant, invalid = read_tenant(body)
         if entry and older(tenant, entry.tenant):
             return
+        self._chronicle.seen("Tenant", body)
         changed = entry is None or wish(entry.tenant) != wish(tenant)
         if entry is None or entry.tenant.metadata.uid != tenant.metadata.uid:
             self._credentials.forget(tenant.id)
@@ -114,6 +127,7 @@ class Controller:
         if entry is None or entry.tenant.metadata.uid != uid:
             return
         del self.roster.entries[name]
+        self._chronicle.gone("Tenant", name, str(entry.tenant.spec.cluster_ref))
         self._credentials.forget(name)
         self.registrar.forget(f"Tenant/{name}")
         self._count_anew(str(entry.tenant.spec.cluster_ref))
@@ -132,6 +146,8 @@ class Controller:
         changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation
         plane = plane or self.roster.planes.setdefault(cluster.key, Plane(cluster))
         plane.cluster = cluster
+        self._trail.watch(cluster)
+        self._chronicle.seen("RealtimeCluster", body)
         self._scaler.watch(cluster)
         if changed:
             self._staff(plane)
@@ -144,6 +160,9 @@ class Controller:
             return
         del self.roster.planes[key]
         self._scaler.forget(key)
+        self._chronicle.gone("RealtimeCluster", key, key)
+        self._trail.forget(key)
+        metrics.forget(key)
         for worker_key in [worker_key for worker_key in self._workers if worker_key[0] == key]:
             self._dismiss(worker_key)
         self.registrar.forget(f"RealtimeCluster/{key}")
@@ -152,9 +171,10 @@ class Controller:
             self.roster.entries[tenant].unsettle()
             self.registrar.add(f"Tenant/{tenant}")
 
-    def owned_changed(self, tenant: str) -> None:
-        """An object of the tenant's namespace share is not as we last wrote it."""
+    def owned_changed(self, tenant: str, manager: str = "") -> None:
+        """An object of the tenant's namespace share is not as we last wrote it, `manager` did that if it is known."""
         if tenant in self.roster.entries:
+            self._chronicle.touched(tenant, manager)
             self._housing.add(tenant)
 
     def workload_changed(self, cluster: str, *, accounts: bool) -> None:
@@ -180,7 +200,7 @@ class Controller:
         if plane is None or (known and not outcome.error and before.fulfils(outcome.basis, outcome.phase)):
             return
         after = entry.standings[outcome.backend] = before.after(outcome, datetime.now(UTC))
-        self._log(outcome, drift=after.drift is not before.drift)
+        self._record(entry, outcome, after.drift if after.drift is not before.drift else None)
         if outcome.issued:
             self._rehouse(entry, Priority.LIVE)
         basis = self.roster.basis(entry, plane)
@@ -198,13 +218,13 @@ class Controller:
         before = plane.health.get(backend)
         up = isinstance(survey, Survey)
         metrics.BACKEND_UP.labels(cluster=cluster, backend=backend).set(up)
-        waiting = self._workers.get((cluster, backend), self._housing).queue.waiting()
-        metrics.QUEUE_LENGTH.labels(cluster=cluster, backend=backend).set(len(waiting))
         since = before.since if before and before.reachable == up else datetime.now(UTC)
         version = survey.version if isinstance(survey, Survey) else before.version if before else ""
         plane.health[backend] = Health(survey, since, version)
         if isinstance(survey, Survey) and survey.repaired:
-            self._composer.repaired(cluster, backend, survey.repaired)
+            event = self._composer.repaired(plane, backend, survey.repaired, datetime.now(UTC))
+            for sentence in survey.repaired:
+                self._chronicle.repaired(cluster, backend, sentence, event)
         authority = plane.authorities.get(backend, "")
         if plane.bound.get(backend, authority) != authority:
             plane.bound[backend] = authority
@@ -217,8 +237,10 @@ class Controller:
         plane = self.roster.planes.get(cluster)
         if plane is None:
             return
-        for sentence in rescales(report):
-            self._composer.tell(cluster, "SuccessfulRescale", sentence)
+        for sentence, change in rescales(report):
+            event = self._composer.tell(plane, News("SuccessfulRescale", sentence, datetime.now(UTC)))
+            self._chronicle.rescaled(cluster, sentence, change, event)
+        plane.report = report
         before = plane.scales
         plane.scales = scales(before, report, plane.cluster.status, datetime.now(UTC))
         if plane.scales is not before:
@@ -226,6 +248,11 @@ class Controller:
         shown = {t: self.roster.entries[t].tenant.status.get("connections", 0) for t in self.roster.members(cluster)}
         for tenant in counted(plane.counts, shown, report, time.monotonic()):
             self.registrar.add(f"Tenant/{tenant}")
+
+    def _queues(self) -> dict[Place, KeyedQueue]:
+        """Every worker's queue."""
+        own = {Place(cluster, backend): worker.queue for (cluster, backend), worker in self._workers.items()}
+        return {Place("", NAMESPACE): self._housing.queue, **own}
 
     def _kafka(self, cluster: RealtimeCluster) -> Session:
         """A session with the RealtimeCluster's Kafka, its credentials just read. Raises BackendError."""
@@ -277,7 +304,7 @@ class Controller:
                 worker.reconnect()
                 continue
             desk = ServiceDesk(kind, key, self.roster, self._credentials, self._accounts, self._api, self)
-            worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync, fence=self._fence)
+            worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync, fence=self._api.fence)
             self._running[worker_key] = self._group.create_task(worker.run())
             grown = True
         for tenant in self.roster.members(key):
@@ -299,7 +326,6 @@ class Controller:
             plane.health.pop(backend, None)
         with contextlib.suppress(KeyError):
             metrics.BACKEND_UP.remove(cluster, backend)
-            metrics.QUEUE_LENGTH.remove(cluster, backend)
 
     def _written(self, written: Written) -> None:
         """What the API server answered is newer than what was seen: nobody waits for the watch to say so."""
@@ -330,9 +356,11 @@ class Controller:
         if cluster in self.roster.planes:
             self.registrar.add(f"RealtimeCluster/{cluster}", delay=MERGE_DELAY)
 
-    def _log(self, outcome: Outcome, *, drift: bool) -> None:
-        extra = {"tenant": outcome.tenant, "backend": outcome.backend, "seconds": round(outcome.seconds, 3)}
+    def _record(self, entry: Entry, outcome: Outcome, drift: Drift | None) -> None:
+        """What was done is in the audit trail; `drift` is what it put right, where it was that."""
+        event = name_of(subject(entry), repair(drift)) if drift else ""
         if drift:
-            metrics.DRIFT_REPAIRED.labels(backend=outcome.backend).inc()
-        for action in outcome.actions:
-            log.info("%s%s", "Repaired drift: " if drift else "", action, extra=extra)
+            for kind in outcome.kinds:
+                metrics.DRIFT_REPAIRED.labels(backend=outcome.backend, kind=kind).inc()
+        cluster = str(entry.tenant.spec.cluster_ref)
+        self._chronicle.carried_out(outcome, cluster, drift=drift is not None, event=event)

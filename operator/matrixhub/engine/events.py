@@ -21,21 +21,34 @@ class Subject(NamedTuple):
     uid: str
 
 
-def event(about: Subject, *, type_: str, reason: str, message: str, now: datetime) -> Manifest:
+class News(NamedTuple):
+    """What is to be told once, and when it happened."""
+
+    reason: str
+    message: str
+    time: datetime
+    type_: str = "Normal"
+
+
+def name_of(about: Subject, news: News) -> str:
+    """The Event's name. Derived from what it says, so the same word twice in a second is one Event."""
+    stamp = uuid.uuid5(uuid.NAMESPACE_OID, f"{about}/{news.reason}/{news.message}/{timestamp(news.time)}")
+    return f"{about.name}.{stamp.hex[:16]}"
+
+
+def event(about: Subject, news: News) -> Manifest:
     """An Event about one of our resources; those about cluster-scoped ones live in namespace `default`."""
-    # The name only has to be unique: derived from what it says, so the same word twice in a second is one Event.
-    stamp = uuid.uuid5(uuid.NAMESPACE_OID, f"{about}/{reason}/{message}/{timestamp(now)}")
     involved = {name: value for name, value in about._asdict().items() if value}
     return {
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": f"{about.name}.{stamp.hex[:16]}", "namespace": about.namespace or "default"},
+        "metadata": {"name": name_of(about, news), "namespace": about.namespace or "default"},
         "involvedObject": {"apiVersion": naming.API_VERSION, **involved},
-        "type": type_,
-        "reason": reason,
-        "message": message[:NOTE_LIMIT],
-        "firstTimestamp": timestamp(now),
-        "lastTimestamp": timestamp(now),
+        "type": news.type_,
+        "reason": news.reason,
+        "message": news.message[:NOTE_LIMIT],
+        "firstTimestamp": timestamp(news.time),
+        "lastTimestamp": timestamp(news.time),
         "count": 1,
         "source": {"component": "matrixhub"},
         "reportingComponent": "matrixhub",

@@ -24,6 +24,8 @@ class Outcome:
     basis: Basis
     phase: Phase
     actions: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    """What each action is about, in a word of the backend's own: a kind of object, or of step."""
     error: BackendError | None = None
     issued: Credential | None = None
     seconds: float = 0.0

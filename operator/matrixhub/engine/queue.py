@@ -26,6 +26,8 @@ class KeyedQueue:
 
     jitter: Callable[[], float]
     """Returns a factor around 1 by which each back-off is stretched."""
+    clock: Callable[[], float]
+    """Returns the time."""
     _ready: tuple[OrderedDict[str, None], OrderedDict[str, None]] = field(
         default_factory=lambda: (OrderedDict(), OrderedDict())
     )
@@ -36,6 +38,8 @@ class KeyedQueue:
     _again: dict[str, Priority] = field(default_factory=dict)
     _later: dict[str, float] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
+    """When each key that is ready or in progress became ready."""
 
     def add(self, key: str, priority: Priority = Priority.LIVE) -> None:
         """The key is ready; a live edit also ends its back-off. In progress: it is ready again afterwards."""
@@ -47,6 +51,7 @@ class KeyedQueue:
             self._delayed.pop(key, None)
             self._ready[Priority.RESYNC].pop(key, None)
             self._ready[priority][key] = None
+            self._since.setdefault(key, self.clock())
 
     def defer(self, key: str, due: float) -> None:
         """The key is ready at `due`, or when it already is or was to be, whichever is earlier; never in progress."""
@@ -86,6 +91,8 @@ class KeyedQueue:
         self._again.pop(key, None)
         self._later.pop(key, None)
         self._failures.pop(key, None)
+        if key not in self._working:
+            self._since.pop(key, None)
 
     def next_due(self, now: float) -> float | None:
         """When `take` will next return something: `now`, a later time, or None while all is quiet."""
@@ -98,6 +105,11 @@ class KeyedQueue:
     def waiting(self) -> list[str]:
         """Every key that is not in progress."""
         return [*self._ready[Priority.LIVE], *self._ready[Priority.RESYNC], *self._delayed]
+
+    def oldest(self, now: float) -> float:
+        """For how many seconds the oldest key that is ready, due or in progress has been so; 0 where there is none."""
+        self._wake(now)
+        return max((now - since for since in self._since.values()), default=0.0)
 
     def idle(self) -> bool:
         """Whether nothing waits and nothing is in progress."""
@@ -114,9 +126,11 @@ class KeyedQueue:
             if self._delayed.get(key) == due:
                 del self._delayed[key]
                 self._ready[Priority.LIVE][key] = None
+                self._since.setdefault(key, due)
 
     def _release(self, key: str) -> None:
         self._working.discard(key)
+        self._since.pop(key, None)
         if (due := self._later.pop(key, None)) is not None:
             self.defer(key, due)
         if (priority := self._again.pop(key, None)) is not None:

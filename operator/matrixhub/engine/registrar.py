@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from matrixhub import metrics
+from matrixhub.engine import audit
 from matrixhub.engine.queue import KeyedQueue
+from matrixhub.engine.trail import Trail
 from matrixhub.errors import BackendError, Conflict
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import Manifest
@@ -27,6 +30,8 @@ class Writes:
     finalizer: Manifest | None = None
     status: Manifest | None = None
     events: tuple[Manifest, ...] = ()
+    cluster: str = ""
+    """The RealtimeCluster in whose audit trail the Events are recorded."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,14 @@ class Written:
 class Registrar:
     """Composes and writes one key at a time, several keys side by side; runs until cancelled."""
 
-    def __init__(self, api: KubeApi, compose: Callable[[str], Writes], written: Callable[[Written], None]) -> None:
+    def __init__(
+        self, api: KubeApi, trail: Trail, compose: Callable[[str], Writes], written: Callable[[Written], None]
+    ) -> None:
         self._api = api
+        self._trail = trail
         self._compose = compose
         self._written = written
-        self._queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+        self._queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1), clock=time.monotonic)  # noqa: S311 - spreads load
         self._woken = asyncio.Event()
         self._free = asyncio.Semaphore(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="registrar")
@@ -116,6 +124,8 @@ class Registrar:
             metrics.STATUS_WRITES.labels(kind=writes.status["kind"]).inc()
             resource = self._api.apply_status(writes.status)
         for event in writes.events:
+            if record := audit.of_event(event, writes.cluster, datetime.now(UTC)):
+                self._trail.add(record)
             try:
                 self._api.create(event)
             except Conflict:

@@ -12,6 +12,7 @@ from matrixhub.engine.scales import Counts, Scales
 from matrixhub.engine.standing import NAMESPACE, Entry, turn
 from matrixhub.engine.status import Health
 from matrixhub.errors import BackendError, Transient
+from matrixhub.scaling.report import Report
 
 
 @dataclass
@@ -24,6 +25,8 @@ class Plane:
     """By backend, the PEM text of the authority that signs its certificate, as last read from its Secret."""
     scales: Scales = field(default_factory=Scales)
     """What is told of scaling."""
+    report: Report | None = None
+    """What was last seen and decided of its workloads."""
     counts: Counts = field(default_factory=Counts)
     """Its Tenants' connections as last told."""
     bound: dict[str, str] = field(default_factory=dict)

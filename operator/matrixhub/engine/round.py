@@ -36,9 +36,12 @@ def reconcile(
     all (`Unreachable`, `Rejected`). A bug met in a batch is looked for half by half, so that it stays with the one
     tenant that shows it.
     """
+    started = time.monotonic()
     try:
         return _attempt(name, backend, intents, dry=dry, fence=fence)
-    except BackendError:
+    except BackendError as trouble:
+        metrics.RECONCILES.labels(backend=name, result=trouble.reason).inc(len(intents))
+        metrics.RECONCILE_SECONDS.labels(backend=name, result="Failed").observe(time.monotonic() - started)
         raise
     except Exception as bug:
         if len(intents) == 1:
@@ -79,7 +82,8 @@ def _attempt(
         seconds = time.monotonic() - started
         for tenant, plan in plans.items():
             result.outcomes[tenant] = _outcome(name, intents[tenant], applied[tenant], plan, seconds=seconds)
-    metrics.RECONCILE_SECONDS.labels(backend=name).observe(time.monotonic() - started)
+    said = "Failed" if any(outcome.error for outcome in result.outcomes.values()) else "Succeeded"
+    metrics.RECONCILE_SECONDS.labels(backend=name, result=said).observe(time.monotonic() - started)
     return result
 
 
@@ -106,6 +110,7 @@ def _outcome(
         basis=basis_of(intent),
         phase=intent.phase,
         actions=tuple(str(action) for action in plan) if error is None else (),
+        kinds=tuple(getattr(action, "kind", type(action).__name__) for action in plan) if error is None else (),
         error=error,
         issued=applied.issued if applied else None,
         seconds=seconds,

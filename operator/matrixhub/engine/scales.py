@@ -7,6 +7,7 @@ from typing import Any
 
 from matrixhub.api import conditions, naming
 from matrixhub.api.conditions import Condition
+from matrixhub.engine.audit import Change
 from matrixhub.scaling.report import Report, Scaled
 from matrixhub.scaling.samples import Missing
 
@@ -66,10 +67,13 @@ def condition(told: Scales, generation: int) -> list[Condition]:
     ]
 
 
-def rescales(report: Report) -> list[str]:
-    """A sentence for each number that was changed."""
+def rescales(report: Report) -> list[tuple[str, Change]]:
+    """A sentence for each number that was changed, and from what to what."""
     return [
-        f"{each.name}: {each.replicas} to {each.decision.replicas}: {each.decision.message}"
+        (
+            f"{each.name}: {each.replicas} to {each.decision.replicas}: {each.decision.message}",
+            Change(f"{each.name}.replicas", each.replicas, each.decision.replicas),
+        )
         for each in report.scaled
         if each.stepped and each.decision
     ]

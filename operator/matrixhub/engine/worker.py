@@ -88,8 +88,9 @@ class Worker:
         self.name = name
         self._fence = fence
         self._batch = batch
-        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, no secret
+        self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1), clock=time.monotonic)  # noqa: S311 - spreads load
         self._desk = desk
+        metrics.RECONCILES.labels(backend=name, result="InternalError")  # from 0 on, or its first increase is not seen
         self._resync = resync
         self._backend: Backend[Any, Any] | None = None
         self._trouble: Trouble | None = None

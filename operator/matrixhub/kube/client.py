@@ -61,7 +61,7 @@ class KubeApi:
         self._configuration = configuration
         self._timeout = timeout
         self._on_write = on_write
-        self._fence = fence
+        self.fence = fence
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Manifest | None:
         """The object, or None when it does not exist."""
@@ -204,7 +204,7 @@ class KubeApi:
     ) -> RESTResponse:
         """The answer to a request that was granted, not read yet."""
         if method != "GET":
-            self._fence()
+            self.fence()
         headers = {"Accept": accept, "Content-Type": content_type}
         self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
         filled = {name: value for name, value in (query or {}).items() if value}

@@ -11,6 +11,20 @@ LONGEST_NAME = 200
 """Characters of a channel's and of an event's name: Pusher's limit, and the gateway's."""
 CHANNEL = re.compile(rf"[A-Za-z0-9_=@,.;-]{{1,{LONGEST_NAME}}}")
 """Pusher's rule for channel names; the gateway refuses a whole request in which one breaks it."""
+REASONS = (
+    "NoRoute",
+    "NoKey",
+    "KeyNotText",
+    "NoValue",
+    "TooLarge",
+    "NotText",
+    "InvalidChannel",
+    "EncryptedChannel",
+    "InvalidEvent",
+    "ReservedEvent",
+    "Refused",
+)
+"""Why a record cannot be delivered."""
 RESERVED_EVENTS = ("pusher:", "pusher_internal:", "client-")
 """What a server never publishes; the gateway would pass it on, and clients would take it for the gateway's own word."""
 ENCRYPTED_CHANNELS = "private-encrypted-"

@@ -137,8 +137,8 @@ class Scaler:
             if decision.replicas != current:
                 self._api.scale(workload.resource, workload.target, namespace, decision.replicas)
         except BackendError as error:
-            return Scaled(workload.name, sample, current, decision, error.message)
-        return Scaled(workload.name, sample, current, decision)
+            return Scaled(workload.name, sample, current, decision, error.message, workload.policy.bounds)
+        return Scaled(workload.name, sample, current, decision, bounds=workload.policy.bounds)
 
     def _mark_cheapest(self, namespace: str, samples: tuple[GatewaySample, ...], now: float) -> None:
         """Each gateway says what its end would cost, so that the ReplicaSet ends the emptiest."""

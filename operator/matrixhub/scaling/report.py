@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrixhub import metrics
-from matrixhub.scaling.decision import Decision, Trouble
+from matrixhub.scaling.decision import Bounds, Decision, Trouble
 from matrixhub.scaling.lag import unread
-from matrixhub.scaling.samples import Gateways, Group, GroupSample
+from matrixhub.scaling.samples import Gateways, Group, GroupSample, Missing
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,19 @@ class Seen:
     samples: Gateways
     apps: Mapping[str, int] = field(default_factory=dict)
     whole: bool = False
+    limit: int = 0
+    """Sockets that one gateway may hold."""
 
     @property
     def connections(self) -> int:
         """Sockets on all gateways that answered."""
         return sum(self.apps.values())
+
+    @property
+    def capacity(self) -> int:
+        """Sockets that the gateways which are ready may hold."""
+        samples = () if isinstance(self.samples, Missing) else self.samples
+        return self.limit * sum(sample.ready for sample in samples)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Scaled:
     replicas: int = 0
     decision: Decision[Any] | None = None
     error: str = ""
+    bounds: Bounds | None = None
 
     @property
     def stepped(self) -> bool:
@@ -59,12 +68,17 @@ def measure(cluster: str, report: Report) -> None:
     """The inputs and outputs of every decision are in the metrics."""
     if report.seen:
         metrics.GATEWAY_CONNECTIONS.labels(cluster=cluster).set(report.seen.connections)
+        metrics.GATEWAY_CAPACITY.labels(cluster=cluster).set(report.seen.capacity)
     for each in report.scaled:
         labels = {"cluster": cluster, "workload": each.name}
         metrics.SCALING_TROUBLE.labels(**labels).set(each.trouble is not None)
         if isinstance(each.sample, GroupSample):
             metrics.CONSUMER_LAG.labels(**labels).set(sum(map(unread, each.sample.partitions)))
+        if each.bounds:
+            metrics.SCALING_MINIMUM.labels(**labels).set(each.bounds.minimum)
+            metrics.SCALING_MAXIMUM.labels(**labels).set(each.bounds.maximum)
         if decision := each.decision:
+            metrics.SCALING_DECISIONS.labels(**labels, reason=decision.reason).inc()
             metrics.SCALING_REPLICAS.labels(**labels).set(each.replicas)
             metrics.SCALING_DESIRED.labels(**labels).set(decision.replicas)
             if decision.wanted is not None:

@@ -1,5 +1,7 @@
 """The keyed queue: what workers rely on, without a clock."""
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -9,8 +11,8 @@ from matrixhub.engine.queue import BACKOFF_LIMIT, KeyedQueue, Priority
 KEYS = st.sampled_from("abcdef")
 
 
-def queue() -> KeyedQueue:
-    return KeyedQueue(jitter=lambda: 1.0)
+def queue(clock: Callable[[], float] = lambda: 0.0) -> KeyedQueue:
+    return KeyedQueue(jitter=lambda: 1.0, clock=clock)
 
 
 def test_a_key_added_twice_is_taken_once():
@@ -67,6 +69,27 @@ def test_what_is_deferred_during_the_work_waits_for_its_time_and_an_edit_does_no
     assert waiting.take(4, 1) == (["a"], Priority.LIVE)
     waiting.done("a")
     assert waiting.idle()
+
+
+def test_a_key_ages_from_when_it_could_be_worked_on_until_that_work_has_ended():
+    now = [10.0]
+    waiting = queue(lambda: now[0])
+    assert waiting.oldest(10) == 0
+    waiting.add("a", Priority.RESYNC)
+    now[0] = 12
+    waiting.add("a")
+    waiting.add("b")
+    assert waiting.oldest(15) == 5
+    waiting.take(15, 1)
+    assert waiting.oldest(16) == 6
+    waiting.done("a")
+    assert waiting.oldest(16) == 4
+    waiting.take(16, 1)
+    waiting.retry("b", 16, after=10)
+    assert waiting.oldest(20) == 0
+    assert waiting.oldest(29) == 3
+    waiting.forget("b")
+    assert waiting.oldest(40) == 0
 
 
 def test_backoff_doubles_up_to_its_limit_and_an_edit_ends_it():

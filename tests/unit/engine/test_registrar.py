@@ -8,6 +8,7 @@ import pytest
 
 from matrixhub.engine import queue
 from matrixhub.engine.registrar import Registrar, Writes, Written
+from matrixhub.engine.trail import Trail
 from matrixhub.errors import BackendError, Conflict, Rejected, Unreachable
 from matrixhub.kube.client import KubeApi
 
@@ -36,10 +37,10 @@ class Clerk:
 def write(clerk: Clerk, keys: list[str], until: Callable[[list[Written]], bool]) -> list[Written]:
     """What was written until the condition holds of it."""
     written: list[Written] = []
-    writes = Writes(status=STATUS, events=({"kind": "Event"},))
+    writes = Writes(status=STATUS, events=({"kind": "Event", "type": "Normal", "reason": "Changed"},))
 
     async def scene() -> None:
-        registrar = Registrar(cast("KubeApi", clerk), lambda _: writes, written.append)
+        registrar = Registrar(cast("KubeApi", clerk), Trail(), lambda _: writes, written.append)
         task = asyncio.create_task(registrar.run())
         for key in keys:
             registrar.add(key)

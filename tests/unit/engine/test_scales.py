@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from matrixhub.api import naming
+from matrixhub.engine.audit import Change
 from matrixhub.engine.scales import Counts, Scales, condition, counted, rescales, scales
 from matrixhub.scaling.decision import Decision, Trouble
 from matrixhub.scaling.report import Report, Scaled, Seen
@@ -50,7 +51,7 @@ def test_a_sentence_whose_numbers_alone_changed_waits_a_minute() -> None:
 
 def test_a_step_is_an_event_and_keeps_its_time_also_over_a_restart() -> None:
     step = report(3, message="5,000 connections")
-    assert rescales(step) == ["gateway: 2 to 3: 5,000 connections"]
+    assert rescales(step) == [("gateway: 2 to 3: 5,000 connections", Change("gateway.replicas", 2, 3))]
     told = scales(Scales(), step, {}, NOW)
     assert told.entries[0]["lastScaleTime"] == "2026-01-31T12:00:00Z"
     restarted = scales(Scales(), report(3, current=3), {"scaling": list(told.entries)}, NOW + timedelta(hours=1))

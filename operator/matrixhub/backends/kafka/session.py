@@ -24,11 +24,13 @@ with warnings.catch_warnings():
     import kafka.errors  # type: ignore[import-untyped]  # the driver has no annotations
     from kafka.net.manager import KafkaConnectionManager  # type: ignore[import-untyped]  # likewise
     from kafka.net.selector import NetworkSelector  # type: ignore[import-untyped]  # likewise
+    from kafka.partitioner import murmur2  # type: ignore[import-untyped]  # likewise
     from kafka.protocol import admin as messages  # type: ignore[import-untyped]  # likewise
     from kafka.protocol import consumer as protocol  # likewise
-    from kafka.protocol import metadata  # likewise
+    from kafka.protocol import metadata, producer  # likewise
+    from kafka.record import MemoryRecordsBuilder  # type: ignore[import-untyped]  # likewise
 
-__all__ = ["Session", "chunks", "messages", "metadata", "protocol"]
+__all__ = ["MemoryRecordsBuilder", "Session", "chunks", "messages", "metadata", "murmur2", "producer", "protocol"]
 
 CONNECT_SECONDS = 3.0
 REQUEST_MILLISECONDS = 10_000

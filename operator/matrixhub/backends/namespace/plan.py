@@ -31,6 +31,11 @@ class Create:
     def __str__(self) -> str:
         return f"Created {self.object}"
 
+    @property
+    def kind(self) -> str:
+        """The object's."""
+        return self.object.kind
+
 
 @dataclass(frozen=True)
 class Change:
@@ -44,6 +49,11 @@ class Change:
     def __str__(self) -> str:
         return f"Set {', '.join(self.fields)} of {self.object}"
 
+    @property
+    def kind(self) -> str:
+        """The object's."""
+        return self.object.kind
+
 
 @dataclass(frozen=True)
 class Remove:
@@ -53,6 +63,11 @@ class Remove:
 
     def __str__(self) -> str:
         return f"Deleted {self.object}" + (" with all in it" if self.object.kind == "Namespace" else "")
+
+    @property
+    def kind(self) -> str:
+        """The object's."""
+        return self.object.kind
 
 
 @dataclass(frozen=True)

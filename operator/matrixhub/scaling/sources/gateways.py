@@ -35,7 +35,8 @@ class GatewaySource:
 
     def look(self, cluster: RealtimeCluster) -> Seen:
         """A sample of each gateway that is not being deleted: one list of pods, one request to each."""
-        name = naming.gateway_workload(cluster.metadata.name)
+        name, spec = naming.gateway_workload(cluster.metadata.name), cluster.spec.gateway
+        limit = spec.connections_per_replica if spec else 0
         selector = naming.selector(naming.workload_labels("gateway", cluster.metadata.name))
         try:
             pods = list(self._api.list(POD, cluster.metadata.namespace, selector))
@@ -49,7 +50,7 @@ class GatewaySource:
             sample, held = read(pod, text, time.monotonic())
             samples.append(sample)
             apps.update(held)
-        return Seen(tuple(samples), apps, all(sample.connections is not None for sample in samples))
+        return Seen(tuple(samples), apps, all(sample.connections is not None for sample in samples), limit)
 
     def _metrics(self, pod: Manifest) -> str | None:
         """The text of the pod's metrics, or None when it does not answer."""

@@ -1,0 +1,105 @@
+"""The metrics of everything that runs: well formed, in use, and counting what happens."""
+
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.alerts.expressions import used
+from tests.e2e.hub import Hub, until
+from tests.e2e.told import families, operators_page, page, value
+
+from demo.event import seen
+from matrixhub.backends.gateway.settings import METRICS_PORT
+from matrixhub.backends.relay.workload import PORT
+
+NAME = "measured"
+
+
+def pods(hub: Hub, component: str) -> list[str]:
+    """The addresses of the component's pods that are at work."""
+    selector = f"app.kubernetes.io/name={component},app.kubernetes.io/instance=main"
+    found = hub.get("pods", "-n", "matrixhub", "-l", selector)["items"]
+    return [pod["status"]["podIP"] for pod in found if is_ready(pod)]
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+@pytest.fixture(scope="module")
+def pages(hub: Hub) -> Iterator[dict[str, str]]:
+    """The pages of the operator, a relay and the gateways, after an event went its whole way to a browser."""
+    hub.onboard(NAME, gateway={"maxConnections": 77})
+    hub.tenants.remove(NAME)
+    until(lambda: pods(hub, "relay") and pods(hub, "gateway"), 60, "relay and gateways are at work")
+    seen(hub.env, NAME, "institution.updates")
+    until(
+        lambda: value(operators_page(), "matrixhub_tenant_events_total", tenant=NAME) >= 1, 30, "the event is counted"
+    )
+    gateways = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(hub, "gateway"))
+    relays = "\n".join(page(f"{address}:{PORT}") for address in pods(hub, "relay"))
+    yield {"operator": operators_page(), "relay": relays, "gateway": gateways}
+    hub.tenants.append(NAME)
+    hub.dismiss()
+
+
+@pytest.mark.parametrize("program", ["operator", "relay"])
+def test_promtool_has_nothing_to_say_against_a_page(pages: dict[str, str], program: str):
+    done = subprocess.run(
+        ["promtool", "check", "metrics"], input=pages[program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_every_metric_that_an_alert_or_a_dashboard_reads_exists(pages: dict[str, str]):
+    there = set().union(*(families(text) for text in pages.values()))
+    assert {name: users for name, users in used().items() if name not in there} == {}
+
+
+def test_the_operator_says_how_its_tenants_and_backends_are(pages: dict[str, str]):
+    text = pages["operator"]
+    assert value(text, "matrixhub_leader") == 1
+    assert value(text, "matrixhub_build_info") == 1
+    assert value(text, "matrixhub_tenants", ready="True", reason="Succeeded") >= 1
+    for backend in ("namespace", "postgres", "redis", "kafka", "objectstore", "gateway", "relay"):
+        assert value(text, "matrixhub_backend_up", cluster="matrixhub/main", backend=backend) == 1
+        assert value(text, "matrixhub_queue_oldest_key_age_seconds", backend=backend) < 60
+    for backend in ("namespace", "postgres", "redis", "kafka", "objectstore", "gateway"):
+        assert value(text, "matrixhub_reconciles_total", backend=backend, result="Succeeded") >= 1
+        assert value(text, "matrixhub_reconcile_batch_duration_seconds_count", backend=backend, result="Succeeded") >= 1
+    for workload in ("gateway", "relay"):
+        labels = {"cluster": "matrixhub/main", "workload": workload}
+        assert value(text, "matrixhub_scaling_replicas", **labels) >= 1
+        assert value(text, "matrixhub_scaling_max_replicas", **labels) >= 1
+        assert value(text, "matrixhub_scaling_decisions_total", **labels) >= 1
+    ready = value(text, "matrixhub_gateway_connections_capacity", cluster="matrixhub/main")
+    assert ready >= 2000
+    assert ready % 2000 == 0
+
+
+def test_a_tenants_series_are_there_for_those_who_asked(hub: Hub, pages: dict[str, str]):
+    text = pages["operator"]
+    assert value(text, "matrixhub_tenant_ready", tenant=NAME, condition="Ready") == 1
+    assert value(text, "matrixhub_tenant_connections_limit", tenant=NAME) == 77
+    assert value(text, "matrixhub_tenant_events_total", tenant=NAME, domain="institution") == 1
+    app = hub.secret(NAME, "gateway")["PUSHER_APP_ID"]
+    assert value(text, "matrixhub_tenant_info", tenant=NAME, app_id=app) == 1
+    assert value(pages["gateway"], "sockudo_new_connections_total", app_id=app) >= 1
+
+
+def test_the_relay_has_brought_the_event(pages: dict[str, str]):
+    assert value(pages["relay"], "matrixhub_relay_events_total") >= 1
+    assert value(pages["relay"], "matrixhub_relay_lag_seconds_count") >= 1
+    assert value(pages["relay"], "matrixhub_relay_dead_letters_total") == 0
+
+
+def test_a_tenant_that_is_not_ready_is_counted_with_its_reason_and_for_how_long(hub: Hub):
+    reference = {"namespace": "matrixhub", "name": "nowhere"}
+    hub.apply(hub.tenant("unhoused", clusterRef=reference))
+    labels = {"cluster": "matrixhub/nowhere", "reason": "ClusterNotFound"}
+    until(lambda: value(operators_page(), "matrixhub_tenants", ready="False", **labels) == 1, 20, "it is counted")
+    assert value(operators_page(), "matrixhub_tenants_longest_not_ready_seconds", **labels) < 30
+    hub.delete("unhoused")
+    until(lambda: value(operators_page(), "matrixhub_tenants", **labels) == 0, 20, "it is not counted any more")

@@ -1,0 +1,62 @@
+"""What is counted of Tenants, and what only their opt-in series say."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from matrixhub.api.tenant import Tenant
+from matrixhub.backends.contract import Phase
+from matrixhub.engine.census import longest, not_ready, ready, streams
+from matrixhub.engine.standing import Entry
+from matrixhub.scaling.report import Report, Scaled
+from matrixhub.scaling.samples import GroupSample, Missing, PartitionSample
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def entry(name: str, status: str = "", reason: str = "Unreachable", since: str = "2026-01-31T11:50:00Z") -> Entry:
+    conditions: list[dict[str, Any]] = []
+    if status:
+        conditions = [{"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": since}]
+    body = {
+        "metadata": {"name": name, "uid": name},
+        "spec": {"clusterRef": {"namespace": "hub", "name": "main"}},
+        "status": {"conditions": conditions},
+    }
+    return Entry(Tenant.model_validate(body), Phase.ACTIVE)
+
+
+def test_a_tenant_without_a_status_is_pending():
+    assert ready(entry("a").tenant.status) == ("Unknown", "Pending")
+    assert ready(entry("a", "False").tenant.status) == ("False", "Unreachable")
+
+
+def test_a_tenant_is_not_ready_since_its_condition_says_so_and_no_later_word_makes_that_younger():
+    entries = [entry("well", "True"), entry("ill", "False"), entry("new")]
+    since = not_ready(entries, {}, NOW)
+    assert since == {"ill": NOW - timedelta(minutes=10), "new": NOW}
+    again = [entry("well", "False"), entry("ill", "Unknown", "Pending", "2026-01-31T11:59:00Z"), entry("new", "True")]
+    assert not_ready(again, since, NOW) == {"well": NOW - timedelta(minutes=10), "ill": NOW - timedelta(minutes=10)}
+
+
+def test_the_longest_not_ready_is_told_by_reason():
+    entries = {
+        name: entry(name, "False", reason) for name, reason in (("a", "Conflict"), ("b", "Conflict"), ("c", "X"))
+    }
+    since = {"a": NOW - timedelta(seconds=5), "b": NOW - timedelta(seconds=50), "c": NOW}
+    assert longest(entries, since, NOW) == {("hub/main", "Conflict"): 50, ("hub/main", "X"): 0}
+
+
+def test_records_of_a_domain_are_counted_once_however_many_groups_read_them():
+    def group(name: str, committed: int) -> Scaled:
+        parts = tuple(
+            PartitionSample(topic, partition, end=10, committed=committed)
+            for topic in ("green.exams.started", "green.exams.submitted", "blue.institution.updates")
+            for partition in range(2)
+        )
+        return Scaled(name, GroupSample(0.0, "Stable", 1, parts))
+
+    report = Report((group("relay", 10), group("analytics", 7), Scaled("gateway", Missing("away"))))
+    events, lags = streams({"hub/main": report})
+    assert events == {("green", "exams"): 40, ("blue", "institution"): 20}
+    assert lags["green", "exams", "hub/main", "analytics"] == 12
+    assert lags["green", "exams", "hub/main", "relay"] == 0
