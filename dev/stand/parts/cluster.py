@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from stand import pki, users
@@ -10,6 +11,16 @@ from stand.recipes import program
 from stand.rights import rights
 from stand.run import output
 from stand.state import Stand
+
+POD_OPERATOR = "system:serviceaccount:matrixhub-system:matrixhub"
+"""The operator where the chart is installed under its own name."""
+_AUDITED = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": [users.OPERATOR.name, POD_OPERATOR]}, {"level": "None"}],
+}
+"""Every request of the operator's is in the audit log, without its content: what it may do is held against that."""
 
 
 def kubectl(stand: Stand, *words: str | Path) -> str:
@@ -42,6 +53,7 @@ def _prepare_apiserver(stand: Stand) -> None:
     users.token_file(stand)
     users.kubeconfig(stand, users.ADMIN)
     users.kubeconfig(stand, users.OPERATOR)
+    (stand.folder("kube-apiserver") / "audit-policy.json").write_text(json.dumps(_AUDITED))
 
 
 def _apiserver(stand: Stand) -> list[str]:
@@ -67,6 +79,10 @@ def _apiserver(stand: Stand) -> list[str]:
         f"--kubelet-client-key={kubelet_key}",
         "--kubelet-preferred-address-types=InternalIP",  # the node's name is in no DNS
         "--profiling=false",
+        f"--audit-policy-file={stand.folder('kube-apiserver') / 'audit-policy.json'}",
+        f"--audit-log-path={stand.folder('kube-apiserver') / 'audit.log'}",
+        "--audit-log-maxsize=200",
+        "--audit-log-maxbackup=1",
     ]
 
 

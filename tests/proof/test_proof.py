@@ -1,0 +1,186 @@
+"""Installed from the chart, used as a GitOps pipeline and schools would, and hurt in every part: nothing is lost."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+from tests.e2e.hub import Hub, until
+from tests.proof.installation import NAMESPACE, RELEASE, installed
+from tests.proof.traffic import School, Traffic
+
+from demo import cluster as demo
+
+TENANTS = ("greenwood", "hillcrest", "riverside")
+OBJECT = "files/report.txt"
+PATIENCE = 90
+BACKENDS = ("postgres", "redis", "kafka", "minio")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """The sample platform's database, and the operator in two pods; no Tenant yet."""
+    env = demo.environment()
+    demo.load(env, "schema.sql", "data.sql")
+    with installed(env, tmp_path_factory.mktemp("proof")) as everywhere:
+        yield everywhere
+
+
+@pytest.fixture(scope="module")
+def platform(hub: Hub) -> Iterator[Hub]:
+    """The samples, applied twice, and Ready; they go with their data."""
+    apply_samples(hub)
+    ready(hub)
+    yield hub
+    for tenant in TENANTS:
+        hub.kubectl("patch", "tenant", tenant, "--type=merge", "-p", '{"spec":{"deletionPolicy":"Delete"}}')
+    hub.delete(*TENANTS)
+    hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "main", "--timeout=60s")
+
+
+def samples(hub: Hub) -> str:
+    """The manifests, as one text."""
+    names = ("secrets.yaml", "realtimecluster.yaml", "tenants.yaml")
+    return "\n---\n".join(demo.filled(name, hub.env) for name in names)
+
+
+def apply_samples(hub: Hub) -> None:
+    """Applied as a pipeline does, on the server's side."""
+    hub.kubectl("apply", "--server-side", "--field-manager=gitops", "-f", "-", text=samples(hub))
+
+
+def ready(hub: Hub) -> None:
+    """All Tenants and the RealtimeCluster are."""
+    hub.ready(*TENANTS, timeout=PATIENCE)
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", f"--timeout={PATIENCE}s", "realtimecluster/main")
+
+
+def objects(hub: Hub) -> set[tuple[str, str, str]]:
+    """Kind, name and uid of what the tenants have in Kubernetes."""
+    kinds = "secrets,resourcequotas,limitranges,networkpolicies,rolebindings"
+    found = [hub.get(kinds, "-n", f"tenant-{tenant}")["items"] for tenant in TENANTS]
+    return {(item["kind"], item["metadata"]["name"], item["metadata"]["uid"]) for items in found for item in items}
+
+
+def pods(hub: Hub, component: str) -> list[dict[str, Any]]:
+    """The component's pods that are ready and stay."""
+    selector = f"app.kubernetes.io/name={component},app.kubernetes.io/instance=main"
+    found = hub.get("pods", "-n", "matrixhub", "-l", selector)["items"]
+    return [
+        pod
+        for pod in found
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
+    ]
+
+
+def s3(hub: Hub, tenant: str) -> tuple[Any, str]:
+    """The tenant's own client and its bucket."""
+    held = hub.secret(tenant, "object-store")
+    client = boto3.client(
+        "s3",
+        endpoint_url=held["uri"],
+        region_name=held["region"],
+        aws_access_key_id=held["username"],
+        aws_secret_access_key=held["password"],
+    )
+    return client, held["bucket"]
+
+
+def students(hub: Hub, tenant: str) -> int:
+    """How many the tenant sees with its own login."""
+    with psycopg.connect(hub.secret(tenant, "postgres")["uri"]) as connection:
+        row = connection.execute("SELECT count(*) FROM students").fetchone()
+    assert row
+    return int(row[0])
+
+
+def school(hub: Hub, tenant: str) -> School:
+    """The tenant with what its services and browsers know."""
+    origins = hub.get("tenant", tenant)["spec"]["gateway"].get("allowedOrigins") or [None]
+    return School(tenant, hub.secret(tenant, "gateway")["PUSHER_APP_KEY"], origins[0])
+
+
+def leader(hub: Hub) -> str:
+    """The pod that holds the operator's Lease."""
+    holder: str = hub.get("lease", "matrixhub-operator", "-n", NAMESPACE)["spec"]["holderIdentity"]
+    return holder
+
+
+def kill(hub: Hub, namespace: str, pod: str) -> None:
+    """The pod is gone, on the spot."""
+    hub.kubectl("-n", namespace, "delete", "pod", pod, "--grace-period=0", "--force")
+
+
+def test_a_pipeline_that_applies_again_changes_nothing(platform: Hub) -> None:
+    before = {tenant: platform.get("tenant", tenant)["metadata"]["generation"] for tenant in TENANTS}
+    apply_samples(platform)
+    difference = subprocess.run(
+        ["kubectl", "diff", "--server-side", "--field-manager=gitops", "-f", "-"],
+        input=samples(platform),
+        env=platform.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert difference.returncode == 0, difference.stdout + difference.stderr
+    assert before == {tenant: platform.get("tenant", tenant)["metadata"]["generation"] for tenant in TENANTS}
+
+
+def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
+    before, rows = objects(platform), {tenant: students(platform, tenant) for tenant in TENANTS}
+    assert all(rows.values())
+    for tenant in TENANTS:
+        client, bucket = s3(platform, tenant)
+        client.put_object(Bucket=bucket, Key=f"tenant/{tenant}/{OBJECT}", Body=tenant.encode())
+    schools = [school(platform, tenant) for tenant in TENANTS]
+    traffic = Traffic(
+        platform.env, schools, lambda: {f"{pod['status']['podIP']}:6001" for pod in pods(platform, "gateway")}
+    )
+    traffic.start()
+    try:
+        until(traffic.flows, 60, "events reach the browsers")
+        hurt(platform, traffic)
+        traffic.stop_producing()
+        until(lambda: not any(each.missing for each in schools), PATIENCE, "every event was shown")
+    finally:
+        traffic.end()
+    told = {each.name: (len(each.taken), len(each.missing), each.refused) for each in schools}
+    sys.stdout.write(f"events produced, lost, not taken by Kafka: {told}\n")
+
+    ready(platform)
+    assert objects(platform) == before
+    assert {tenant: students(platform, tenant) for tenant in TENANTS} == rows
+    for tenant in TENANTS:
+        client, bucket = s3(platform, tenant)
+        found = client.get_object(Bucket=bucket, Key=f"tenant/{tenant}/{OBJECT}")["Body"].read()
+        assert found == tenant.encode()
+    restarts = {
+        pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+        for pod in platform.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
+    }
+    assert len(restarts) == 2
+    assert not any(restarts.values()), restarts
+
+
+def hurt(hub: Hub, traffic: Traffic) -> None:
+    """Each part in turn is killed or restarted; after each, all is Ready again and events flow."""
+    blows = {
+        "the leading operator is killed": lambda: kill(hub, NAMESPACE, leader(hub)),
+        "a gateway is killed": lambda: kill(hub, "matrixhub", pods(hub, "gateway")[0]["metadata"]["name"]),
+        "a relay is killed": lambda: kill(hub, "matrixhub", pods(hub, "relay")[0]["metadata"]["name"]),
+        **{f"{part} restarts": lambda part=part: hub.stand("restart", part) for part in BACKENDS},
+    }
+    for what, blow in blows.items():
+        began = time.monotonic()
+        blow()
+        seconds = until(traffic.flows, PATIENCE, f"events flow again after {what}")
+        until(lambda: len(pods(hub, "gateway")) >= 2 and len(pods(hub, "relay")) >= 1, PATIENCE, "all pods are back")
+        ready(hub)
+        sys.stdout.write(
+            f"{what}: events flow after {seconds:.1f} s, all Ready after {time.monotonic() - began:.1f} s\n"
+        )

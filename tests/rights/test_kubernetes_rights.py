@@ -1,0 +1,86 @@
+"""The operator may do in Kubernetes what it does, and nothing else: its rights against the API servers' audit logs.
+
+Runs after the other tests, over the logs of every stand they ran on.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from tests.support import ROOT
+
+RIGHTS = ROOT / "manifests" / "admin-rights" / "kubernetes.yaml"
+UNSEEN = frozenset({"bind"})
+"""Verbs that are asked about while a request is judged, and are in no audit log."""
+CREATED, FORBIDDEN = 201, 403
+
+
+class Right(NamedTuple):
+    """One verb on one kind of object; a subresource stands behind a slash."""
+
+    group: str
+    resource: str
+    verb: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}{'.' if self.group else ''}{self.group}"
+
+
+def logs() -> list[Path]:
+    """The audit logs of all lanes' stands."""
+    state = Path(os.environ.get("MATRIXHUB_STAND", ROOT / ".stand"))
+    return sorted(state.parent.glob(f"{state.name}*/kube-apiserver/audit.log"))
+
+
+def used() -> set[Right]:
+    """What the operator did."""
+    found: set[Right] = set()
+    for log in logs():
+        with log.open() as lines:
+            for line in lines:
+                found.update(_rights_of(json.loads(line)))
+    return found
+
+
+def _rights_of(entry: dict[str, Any]) -> Iterator[Right]:
+    target, code = entry.get("objectRef"), entry.get("responseStatus", {}).get("code", 0)
+    if target is None or code == FORBIDDEN:
+        return
+    resource = "/".join(filter(None, (target["resource"], target.get("subresource"))))
+    yield Right(target.get("apiGroup", ""), resource, entry["verb"])
+    if code == CREATED and entry["verb"] == "patch":
+        yield Right(target.get("apiGroup", ""), resource, "create")  # applying what is not there takes both rights
+
+
+def granted() -> set[Right]:
+    """What the operator's roles let it do."""
+    roles = [doc for doc in yaml.safe_load_all(RIGHTS.read_text()) if doc["kind"] in ("ClusterRole", "Role")]
+    return {
+        Right(group, resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.fixture(scope="module")
+def did() -> set[Right]:
+    assert logs(), "no stand has kept an audit log"
+    return used()
+
+
+def test_every_right_is_used(did: set[Right]) -> None:
+    sys.stdout.write("\n".join(sorted(map(str, did))))
+    superfluous = {right for right in granted() - did if right.verb not in UNSEEN}
+    assert not superfluous, f"granted and never used: {', '.join(sorted(map(str, superfluous)))}"
+
+
+def test_nothing_is_granted_with_a_wildcard() -> None:
+    assert not [right for right in granted() if "*" in "".join(right)]
