@@ -23,6 +23,7 @@ SUITES = {
         "tests/e2e/test_realtimecluster.py",
     ),
     "tenants": ("tests/e2e",),
+    "leader": ("tests/e2e/test_leader.py", "tests/e2e/test_release.py"),
     "relay": ("tests/backends/test_relay.py",),
     "kafka": ("tests/backends/test_kafka*.py", "tests/backends/test_consumer_lag.py"),
     "databases": (

@@ -2,12 +2,11 @@
 
 import logging
 import threading
-import time
 
 from matrixhub import log as logs
 from matrixhub.api import naming
 from matrixhub.config import Config
-from matrixhub.errors import BackendError, Conflict, Rejected
+from matrixhub.errors import BackendError, Conflict, Rejected, Transient
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.lease import TIMEOUT as LEASE_TIMEOUT
 from matrixhub.kube.lease import Lease
@@ -20,7 +19,7 @@ FINALIZERS = {TENANT: naming.FINALIZER, REALTIME_CLUSTER: naming.CLUSTER_FINALIZ
 PATIENCE = 120.0
 """Seconds until an operator that does not end, and goes on renewing its Lease, is reported."""
 ATTEMPTS = 5
-"""Writers may come between reading an object and taking the finalizer away."""
+"""Others may write between our reading an object and taking the finalizer away."""
 
 
 def main(namespace: str, deployment: str) -> int:
@@ -36,13 +35,17 @@ def main(namespace: str, deployment: str) -> int:
         if not elected.wait(PATIENCE):
             log.error("The operator still renews its Lease after %.0f s: end its pods, then try again", PATIENCE)
             return 1
-        released = [sum(_release(api, resource, body) for body in _all(api, resource)) for resource in FINALIZERS]
+        released = {resource: _held(api, resource) for resource in FINALIZERS}
+        for resource, held in released.items():
+            for metadata in held:
+                _release(api, resource, metadata)
     except BackendError as error:
         log.error("Cannot release: %s", error.message)  # noqa: TRY400 - a sentence for a person, no stack
         return 1
     finally:
         candidate.resign()
-    log.info("Released %d Tenants and %d RealtimeClusters; their data and access stay as they are", *released)
+    counts = [len(held) for held in released.values()]
+    log.info("Released %d Tenants and %d RealtimeClusters: they wait for no operator, and no data was touched", *counts)
     return 0
 
 
@@ -54,35 +57,29 @@ def _stop(api: KubeApi, namespace: str, deployment: str) -> None:
         log.info("Scaled Deployment %s/%s from %d to 0", namespace, deployment, replicas)
 
 
-def _all(api: KubeApi, resource: Resource) -> list[Manifest]:
-    """Every object of the kind with its metadata alone; none where the cluster does not know the kind."""
+def _held(api: KubeApi, resource: Resource) -> list[Manifest]:
+    """The metadata of every object that has our finalizer; none where the cluster does not know the kind."""
     try:
-        return [item for page in api.pages(resource, metadata_only=True) for item in page["items"]]
+        items = [item["metadata"] for page in api.pages(resource, metadata_only=True) for item in page["items"]]
     except Rejected as error:
         if error.reason == "NotFound":
             return []
         raise
+    return [metadata for metadata in items if FINALIZERS[resource] in metadata.get("finalizers", [])]
 
 
-def _release(api: KubeApi, resource: Resource, body: Manifest | None) -> bool:
-    """Our finalizer is gone from the object; whether it had it."""
-    finalizer = FINALIZERS[resource]
-    for attempt in range(ATTEMPTS):
-        metadata = body["metadata"] if body else {}
-        kept = [name for name in metadata.get("finalizers", []) if name != finalizer]
-        if kept == metadata.get("finalizers", []):
-            return False
-        name, namespace = metadata["name"], metadata.get("namespace")
+def _release(api: KubeApi, resource: Resource, metadata: Manifest) -> None:
+    """Our finalizer is gone from the object, which could not go away while it had it."""
+    name, namespace = metadata["name"], metadata.get("namespace")
+    for _ in range(ATTEMPTS):
+        kept = [other for other in metadata.get("finalizers", []) if other != FINALIZERS[resource]]
         patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept or None}}
         try:
             api.patch(resource, name, namespace, patch)
-        except (Conflict, Rejected) as error:
-            if isinstance(error, Rejected) and error.reason != "NotFound":
-                raise
-            time.sleep(attempt / 10)
-            body = api.get(resource, name, namespace)
+        except Conflict:
+            metadata = (api.get(resource, name, namespace) or {"metadata": metadata})["metadata"]
             continue
-        outcome = "is gone, what it had on its backends stays" if "deletionTimestamp" in metadata else "is released"
+        outcome = "was being deleted: what it has on its backends stays" if "deletionTimestamp" in metadata else "stays"
         log.info("%s %s %s", resource.kind, name, outcome)
-        return True
-    raise Conflict(f"{resource.kind} {body['metadata']['name'] if body else ''} is written all the time", "a writer")
+        return
+    raise Transient("Conflict", f"{resource.kind} {name} is written all the time: try again")

@@ -12,6 +12,7 @@ from matrixhub.engine import worker as module
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.round import reconcile
 from matrixhub.engine.worker import Worker
+from matrixhub.errors import Transient
 
 
 @pytest.fixture(autouse=True)
@@ -214,3 +215,52 @@ def test_a_dry_round_changes_nothing_and_names_who_needs_work():
     assert list(result.outcomes) == ["a"]
     assert toy.words == {"a": "a"}
     assert str(Say("b")) == "Said b"
+
+
+def shut() -> None:
+    raise Transient("NotLeader", "another leads")
+
+
+def test_whoever_does_not_lead_looks_and_changes_nothing():
+    toy = Toy(words={"a": "a"})
+    wishes = {tenant: intent(tenant) for tenant in "ab"}
+    assert list(reconcile("toy", toy, {"a": wishes["a"]}, fence=shut).outcomes) == ["a"]
+    with pytest.raises(Transient, match="another leads"):
+        reconcile("toy", toy, wishes, fence=shut)
+    assert toy.words == {"a": "a"}
+
+
+def test_a_worker_that_does_not_lead_prepares_nothing():
+    desk = ToyDesk(Toy(), ["a"])
+
+    async def scene() -> None:
+        task = asyncio.create_task(Worker("toy", desk, 60.0, fence=shut).run())
+        await until(lambda: desk.surveys)
+        task.cancel()
+
+    asyncio.run(scene())
+    assert desk.surveys[0].reason == "NotLeader"
+    assert desk.toy.rounds == []
+
+
+def test_a_worker_that_is_told_to_end_finishes_what_is_under_way():
+    toy = Toy(slow=0.3)
+    desk = ToyDesk(toy, ["a"])
+    ended = []
+
+    def prepare() -> object:
+        survey = Toy.prepare(toy)
+        ended.append("prepared")
+        return survey
+
+    toy.prepare = prepare
+    toy.close = lambda: ended.append("closed")
+
+    async def scene() -> None:
+        task = asyncio.create_task(Worker("toy", desk, 60.0).run())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.wait({task})
+        assert ended == ["prepared", "closed"]
+
+    asyncio.run(scene())
