@@ -26,11 +26,11 @@ def chronicle(caplog: pytest.LogCaptureFixture) -> Chronicle:
     return Chronicle(Trail())
 
 
-def tenant(generation: int = 1, manager: str = "gitops", *, observed: int | None = None, **more: Any) -> dict:
+def tenant(generation: int = 1, manager: str = "gitops", *, observed: int = -1, **more: Any) -> dict:
     spec = {"clusterRef": {"namespace": "hub", "name": "main"}, **more.pop("spec", {})}
     managed = [{"manager": manager, "time": f"2026-01-31T12:00:0{generation}Z", "fieldsV1": {}}]
     metadata = {"name": "green", "uid": "uid", "generation": generation, "managedFields": managed, **more}
-    return {"metadata": metadata, "spec": spec, "status": {} if observed is None else {"observedGeneration": observed}}
+    return {"metadata": metadata, "spec": spec, "status": {"observedGeneration": observed}}
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
