@@ -11,6 +11,9 @@ from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.trail import Trail
 from matrixhub.kube.resources import Manifest
 
+UNSEEN = -1
+"""The generation that a status is born with."""
+
 
 class _Known(NamedTuple):
     """What was last told of a resource; its spec as JSON, which takes a fraction of the room."""
@@ -103,8 +106,8 @@ class _First(NamedTuple):
 def _first(kind: str, body: Manifest) -> _First | None:
     """What is to be told of a resource that was never seen before; nothing if it says that we know it as it is."""
     name, generation = body["metadata"]["name"], body["metadata"].get("generation", 0)
-    observed = (body.get("status") or {}).get("observedGeneration")
-    if observed is None:
+    observed = (body.get("status") or {}).get("observedGeneration", UNSEEN)
+    if observed == UNSEEN:
         return _First(f"{kind}Created", f"{kind} {name} was created", (Change("spec", None, body.get("spec") or {}),))
     if observed < generation:
         message = f"{kind} {name} was changed since generation {observed}, while nobody watched"

@@ -1,6 +1,7 @@
 """The audit trail: every record is a line of the log, and goes to the RealtimeCluster's sink where there is one."""
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,6 +10,9 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.engine.audit import Record
 
 log = logging.getLogger("matrixhub.audit")
+
+EARLY = 1000
+"""Records that are kept until their RealtimeCluster is seen: at a start its Tenants may be seen before it."""
 
 
 class Sink(Protocol):
@@ -43,6 +47,7 @@ class Trail:
         self._open_sink = open_sink
         self._clusters: dict[str, RealtimeCluster] = {}
         self._sinks: dict[str, Sink] = {}
+        self._early: deque[Record] = deque(maxlen=EARLY)
 
     def watch(self, cluster: RealtimeCluster) -> None:
         """The RealtimeCluster's records go to where it now says."""
@@ -52,7 +57,10 @@ class Trail:
         self.forget(cluster.key)
         if cluster.spec.kafka is not None:
             self._clusters[cluster.key] = cluster
-            self._sinks[cluster.key] = self._open_sink(cluster)
+            sink = self._sinks[cluster.key] = self._open_sink(cluster)
+            for record in [each for each in self._early if each.cluster == cluster.key]:
+                self._early.remove(record)
+                sink.put(record.dump())
 
     def forget(self, key: str) -> None:
         """The RealtimeCluster is gone."""
@@ -71,3 +79,5 @@ class Trail:
         log.log(level, "%s", record.message, extra=record.about())
         if sink := self._sinks.get(record.cluster):
             sink.put(record.dump())
+        elif self._open_sink:
+            self._early.append(record)

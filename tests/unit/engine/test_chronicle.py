@@ -5,12 +5,19 @@ from typing import Any
 
 import pytest
 
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Phase
 from matrixhub.engine.chronicle import Chronicle
 from matrixhub.engine.outcome import Basis, Outcome
 from matrixhub.engine.trail import Trail
 
 BASIS = Basis("uid", 2, 1)
+CLUSTER = RealtimeCluster.model_validate(
+    {
+        "metadata": {"name": "main", "namespace": "hub", "uid": "c"},
+        "spec": {"kafka": {"bootstrapServers": ["kafka:9092"], "adminSecretRef": {"name": "kafka"}}},
+    }
+)
 
 
 @pytest.fixture
@@ -19,11 +26,11 @@ def chronicle(caplog: pytest.LogCaptureFixture) -> Chronicle:
     return Chronicle(Trail())
 
 
-def tenant(generation: int = 1, manager: str = "gitops", *, observed: int | None = None, **more: Any) -> dict:
+def tenant(generation: int = 1, manager: str = "gitops", *, observed: int = -1, **more: Any) -> dict:
     spec = {"clusterRef": {"namespace": "hub", "name": "main"}, **more.pop("spec", {})}
     managed = [{"manager": manager, "time": f"2026-01-31T12:00:0{generation}Z", "fieldsV1": {}}]
     metadata = {"name": "green", "uid": "uid", "generation": generation, "managedFields": managed, **more}
-    return {"metadata": metadata, "spec": spec, "status": {} if observed is None else {"observedGeneration": observed}}
+    return {"metadata": metadata, "spec": spec, "status": {"observedGeneration": observed}}
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
@@ -74,3 +81,24 @@ def test_work_is_by_the_tenants_manager_and_drift_by_whoever_touched_an_object(
     assert told(caplog) == [("DriftRepaired", "kubectl-patch")] * 2
     chronicle.carried_out(outcome, "hub/main", drift=True, event="green.1234")
     assert told(caplog) == [("DriftRepaired", "")] * 2, "who touched it before is not blamed again"
+
+
+def test_what_happened_before_the_realtimecluster_was_seen_goes_to_its_sink_as_well():
+    taken: list[str] = []
+
+    class Kept:
+        def put(self, record: dict[str, Any]) -> None:
+            taken.append(record["reason"])
+
+        def close(self) -> None:
+            taken.append("closed")
+
+    trail = Trail(lambda _: Kept())
+    chronicle = Chronicle(trail)
+    chronicle.seen("Tenant", tenant())
+    assert taken == []
+    trail.watch(CLUSTER)
+    chronicle.gone("Tenant", "green", "hub/main")
+    trail.watch(CLUSTER)
+    trail.forget("hub/main")
+    assert taken == ["TenantCreated", "TenantGone", "closed"]
