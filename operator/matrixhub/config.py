@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Config(BaseModel):
     """Settings of one operator process."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     log_format: str = Field(default="text", pattern="^(text|json)$")
     """`text` or `json`."""
