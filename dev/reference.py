@@ -113,7 +113,9 @@ def settings() -> str:
     rows = []
     for name, schema in Config.model_json_schema()["properties"].items():
         bounds = ", ".join(_bounds(schema, strict=True)) or "-"
-        default = _code(schema.get("default", "")) if schema.get("default") != "" else "empty"
+        default = (
+            ("empty" if schema["default"] == "" else _code(schema["default"])) if "default" in schema else "made anew"
+        )
         rows.append([f"`MATRIXHUB_{name.upper()}`", schema["type"], default, bounds, schema.get("description", "")])
     lines = [
         _HEADER.format("operator/matrixhub/config.py") + "# Settings of the operator",

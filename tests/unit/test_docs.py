@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 import reference
 from matrixhub.api import crd
@@ -123,3 +124,35 @@ def test_every_setting_says_what_it_is():
     rows = [line for line in reference.settings().splitlines() if line.startswith("| `MATRIXHUB_")]
     assert rows
     assert [row for row in rows if not row.split("|")[-2].strip()] == []
+
+
+PAGES = [CHECKOUT / "README.md", *sorted(DOCS.rglob("*.md")), CHECKOUT / "manifests" / "gitops" / "README.md"]
+ALERTS = CHECKOUT / "helm" / "matrixhub" / "files" / "alerts.yaml"
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a part of the page may end with, by the rule that Git hosts share."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_link_leads_somewhere(page: Path):
+    lost = []
+    prose = re.sub(r"`[^`\n]*`", "", page.read_text())
+    for target in re.findall(r"\]\(([^)]+)\)", prose):
+        file, _, anchor = target.partition("#")
+        there = (page.parent / file).resolve() if file else page
+        if "://" not in target and not (there.exists() and (not anchor or anchor in anchors(there))):
+            lost.append(target)
+    assert lost == []
+
+
+@pytest.mark.skipif(not ALERTS.exists(), reason="there are no alerts yet")
+def test_every_alert_has_its_part_of_the_operations():
+    groups = yaml.safe_load(ALERTS.read_text())["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    assert rules
+    known = anchors(DOCS / "operations.md")
+    assert [rule["alert"] for rule in rules if rule["annotations"]["runbook_url"].partition("#")[2] not in known] == []
