@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,7 @@ TABLES = {
 REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 
 
+@cache
 def reasons() -> set[str]:
     """Every reason that the code can give."""
     found = {"Unreachable", "Conflict", "Recovered", "DriftRepaired", "ValidMetrics", "SuccessfulRescale"}
