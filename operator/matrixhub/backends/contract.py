@@ -107,10 +107,14 @@ class Intent:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the shared backend that the operator cannot mend: reported on the RealtimeCluster."""
+    """Something about the shared backend that the operator cannot mend: reported on the RealtimeCluster.
+
+    One that nobody can mend, in the nature of the system, keeps the RealtimeCluster from nothing: `mendable` is False.
+    """
 
     reason: str
     message: str
+    mendable: bool = True
 
 
 @dataclass(frozen=True)
