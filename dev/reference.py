@@ -116,7 +116,15 @@ def settings() -> str:
         default = (
             ("empty" if schema["default"] == "" else _code(schema["default"])) if "default" in schema else "made anew"
         )
-        rows.append([f"`MATRIXHUB_{name.upper()}`", schema["type"], default, bounds, schema.get("description", "")])
+        rows.append(
+            [
+                f"`MATRIXHUB_{name.upper()}`",
+                schema["type"],
+                default,
+                bounds,
+                " ".join(schema.get("description", "").split()),
+            ]
+        )
     lines = [
         _HEADER.format("operator/matrixhub/config.py") + "# Settings of the operator",
         "Environment variables of the operator's process, read when it starts. A value that cannot be used ends it.",
@@ -172,7 +180,7 @@ def _scalar(schema: Schema) -> str:
     if "x-kubernetes-int-or-string" in schema:
         return "quantity of bytes" if any("1Ei" in rule["rule"] for rule in schema[_RULES]) else "quantity"
     if schema.get("x-kubernetes-preserve-unknown-fields"):
-        return "as in a Pod"
+        return "what a Pod takes"
     if any("duration(self)" in rule["rule"] for rule in schema.get(_RULES, ())):
         return "duration"
     if schema.get("format") == "date-time":
