@@ -39,6 +39,7 @@ class Config(BaseModel):
     lease_namespace: str = ""
     """Where the Lease is by which one of several operators leads; empty for a single one, which always does."""
     lease_name: str = "matrixhub-operator"
+    """The Lease's name."""
     identity: str = Field(default_factory=lambda: f"{socket.gethostname()}_{secrets.token_hex(4)}", min_length=1)
     """The holder of the Lease; in a cluster the pod's name, which the API server's fence knows it by."""
     image: str = ""
