@@ -28,6 +28,7 @@ check: .venv/ready ## format, lint, types, import contracts, unit tests, generat
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
 	@$(BIN)/python -m matrixhub.api.crd --check
+	@$(BIN)/python dev/reference.py --check
 	@$(BIN)/pytest -q -n auto tests/unit
 
 up: ## the stand alone: a real Kubernetes and real backends
@@ -45,6 +46,7 @@ format: .venv/ready ## puts the code in its form
 
 generate: .venv/ready ## writes what is generated from the models
 	@$(BIN)/python -m matrixhub.api.crd
+	@$(BIN)/python dev/reference.py
 
 lock: $(UV) ## resolves the dependencies anew
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \

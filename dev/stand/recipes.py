@@ -17,6 +17,8 @@ KUBERNETES_VERSION = "1.34.4"
 MINIO_VERSION = "0.0.0-20260212201848-7aac2a2c5b7c"
 KAFKA_VERSION = "4.1.0"
 SOCKUDO_VERSION = "5.2.0"
+KSTATUS_VERSION = "0.37.2"  # sigs.k8s.io/cli-utils
+GOPHER_LUA_VERSION = "1.1.2"  # Argo CD's Lua interpreter
 UV_VERSION = "0.13.9"  # read by the Makefile, too
 
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
@@ -66,6 +68,17 @@ def _minio(folder: Path, log: Path) -> None:
     shutil.rmtree(folder / "src")
 
 
+def _gitops_health(folder: Path, log: Path) -> None:
+    """`bin/` holds the small program that judges an object as Flux and Argo CD do."""
+    source = _go_module(folder, "gitops-health", "gitops-health.go")
+    modules = [f"sigs.k8s.io/cli-utils@v{KSTATUS_VERSION}", f"github.com/yuin/gopher-lua@v{GOPHER_LUA_VERSION}"]
+    logged(["go", "get", *modules], log, source, _GO)
+    logged(["go", "mod", "tidy"], log, source, _GO)
+    binary = folder / "bin" / "gitops-health"
+    logged(["go", "build", "-v", "-trimpath", "-ldflags", _STRIPPED, "-o", binary, "."], log, source, _GO)
+    shutil.rmtree(folder / "src")
+
+
 def _kafka(folder: Path, log: Path) -> None:
     """`libs/` holds the broker, its tools and its client."""
     project = folder / "src"
@@ -110,11 +123,12 @@ KUBERNETES = Recipe(
 MINIO = Recipe("minio", MINIO_VERSION, ("minio", "minio-admin"), _minio)
 KAFKA = Recipe("kafka", KAFKA_VERSION, (), _kafka)
 SOCKUDO = Recipe("sockudo", SOCKUDO_VERSION, ("sockudo",), _sockudo)
+GITOPS_HEALTH = Recipe("gitops-health", KSTATUS_VERSION, ("gitops-health",), _gitops_health)
 UV = Recipe("uv", UV_VERSION, (), _uv)
 BUSYBOX = Recipe("busybox", "debian", (), _busybox)
 
 # The quick ones first: two are made at a time.
-RECIPES = [BUSYBOX, UV, KAFKA, MINIO, KUBERNETES, SOCKUDO]
+RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, MINIO, KUBERNETES, SOCKUDO]
 
 
 def program(name: str) -> Path:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Config(BaseModel):
     """Settings of one operator process."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     log_format: str = Field(default="text", pattern="^(text|json)$")
     """`text` or `json`."""
@@ -39,6 +39,7 @@ class Config(BaseModel):
     lease_namespace: str = ""
     """Where the Lease is by which one of several operators leads; empty for a single one, which always does."""
     lease_name: str = "matrixhub-operator"
+    """The Lease's name."""
     identity: str = Field(default_factory=lambda: f"{socket.gethostname()}_{secrets.token_hex(4)}", min_length=1)
     """The holder of the Lease; in a cluster the pod's name, which the API server's fence knows it by."""
     image: str = ""

@@ -400,6 +400,13 @@ EXAMPLES: tuple[Examples, ...] = (
         cluster(f"spec.relay.routes[].{part}", "must be letters, digits", f"spec.relay.routes[].{part}", *TEMPLATES)
         for part in ("channel", "event")
     ),
+    cluster(
+        "spec.adoptFrom",
+        "must be the uid of the lost cluster",
+        "spec.adoptFrom",
+        ("3f2504e0-4f89-41d3-9a0c-0305e82c3301", ""),
+        ("lost-hub", "3f2504e0-4f89-41d3-9a0c-0305e82c330/", "3F2504E0-4F89-41D3-9A0C-0305E82C3301"),
+    ),
     cluster("spec.postgres.host", "must be a host name", "spec.postgres.host", *HOSTS),
     cluster(
         "spec.postgres.schemas[]",

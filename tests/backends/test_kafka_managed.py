@@ -212,6 +212,16 @@ def test_another_hubs_tenant_is_a_conflict_that_names_it(hub: Hub) -> None:
     assert can_log_in(hub.login("ka-taken"))
 
 
+def test_what_a_lost_hub_marked_is_adopted_where_the_cluster_says_so(hub: Hub) -> None:
+    tenant = "ka-moved"
+    hub.converge(hub.intent(tenant, kafka=SHARE))
+    send(hub.login(tenant).producer(), f"{tenant}.exams.started", b"kept")
+    hub.converge(hub.intent(tenant, owner=Owner("new-hub", "a-new-uid", former="hub")))
+    assert read(hub.login(tenant).consumer(f"{tenant}.exams.started", group_id=f"{tenant}.again")) == [b"kept"]
+    with pytest.raises(Conflict, match="adoptFrom: new-hub"):
+        hub.steps(hub.intent(tenant))
+
+
 @pytest.mark.parametrize("owner", [Owner("hub", "a-new-uid"), Owner("other-hub", "a-new-uid")])
 def test_what_was_retained_is_shut_and_adopted_again(hub: Hub, owner: Owner) -> None:
     tenant = f"ka-keep-{owner.hub}"

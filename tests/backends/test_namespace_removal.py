@@ -74,6 +74,17 @@ def test_a_namespace_of_another_hub_is_a_conflict_unless_it_was_retained(world: 
     assert house[naming.OWNER_ANNOTATION] == f"{HUB}/uid-{tenant}"
 
 
+def test_what_a_lost_hub_marked_is_adopted_where_the_cluster_says_so(world: World) -> None:
+    tenant = f"ns-moved-{token_hex(3)}"
+    world.settle(world.intent(tenant, owner=Owner("lost-hub", "uid-1")))
+    world.settle(world.intent(tenant, owner=Owner(HUB, "uid-2", former="lost-hub")))
+    for kind, name in (("Namespace", naming.namespace(tenant)), ("Secret", "postgres")):
+        marks = (world.have(kind, name, tenant) if kind == "Secret" else world.have(kind, name))["metadata"][
+            "annotations"
+        ]
+        assert marks[naming.OWNER_ANNOTATION] == f"{HUB}/uid-2"
+
+
 def test_an_object_of_somebody_else_inside_is_left_alone_and_hinders_nothing_else(world: World) -> None:
     wish = world.intent("ns-squat")
     world.settle(wish)

@@ -13,7 +13,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.backends.objectstore import client as objectstore
 from matrixhub.backends.objectstore.client import Client
-from matrixhub.errors import Transient
+from matrixhub.errors import Conflict, Transient
 
 PASSWORD = "the-secret-of-one-tenant-0123456789abcdef"
 OWN, OTHER = "os-own", "os-other"
@@ -289,6 +289,19 @@ def test_what_is_retained_is_kept_without_access_and_adopted_by_the_next_tenant_
     tags = {tag["Key"]: tag["Value"] for tag in root.s3.get_bucket_tagging(Bucket=bucket(OWN))["TagSet"]}
     assert tags["matrixhub.io/owner"] == "hub/the-next"
     assert "matrixhub.io/retained" not in tags
+
+
+def test_what_a_lost_hub_marked_is_adopted_where_the_cluster_says_so(
+    two: None, client: Client, hub: RealtimeCluster, root: Root
+) -> None:
+    heir = Owner("new-hub", "the-next", former="hub")
+    converge(client, intent(OWN, hub, password=PASSWORD + OWN, owner=heir))
+    assert own(root, OWN).get_object(Bucket=bucket(OWN), Key=key(OWN))["Body"].read() == b"first"
+    tags = {tag["Key"]: tag["Value"] for tag in root.s3.get_bucket_tagging(Bucket=bucket(OWN))["TagSet"]}
+    assert tags["matrixhub.io/owner"] == "new-hub/the-next"
+    with pytest.raises(Conflict, match="adoptFrom: new-hub"):
+        converge(client, intent(OWN, hub))
+    converge(client, intent(OWN, hub, password=PASSWORD + OWN, owner=Owner("hub", "back", former="new-hub")))
 
 
 def test_what_is_retained_outlives_the_deletion_of_a_tenant_that_never_adopted_it(

@@ -322,6 +322,17 @@ def test_another_hub_s_tenant_is_a_conflict_until_it_is_retained(world: World, s
     world.reconcile(world.intent("pg-a", Phase.DELETED, owner=Owner("other-hub", "uid-x")))
 
 
+def test_what_a_lost_hub_marked_is_adopted_where_the_cluster_says_so(world: World, school: Intent) -> None:
+    heir = world.intent(
+        "pg-a", owner=Owner("new-hub", "uid-y", former="hub"), password="a-new-password-of-32-characters"
+    )
+    world.reconcile(heir)
+    assert not refused(world, heir)
+    with pytest.raises(Conflict, match="adoptFrom: new-hub"):
+        world.plan(school)
+    world.reconcile(world.intent("pg-a", owner=Owner("hub", "uid-pg-a", former="new-hub")))
+
+
 def test_a_mark_that_cannot_be_read_is_that_tenant_s_trouble_alone(world: World, school: Intent) -> None:
     world.root.execute("UPDATE matrixhub.tenant SET owner = 'x' WHERE id = 'pg-a'")
     other = world.intent("pg-b")

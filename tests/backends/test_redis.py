@@ -223,6 +223,20 @@ def test_a_recreated_tenant_takes_its_predecessors_user_over(
     assert "~matrixhub:owner:hub/uid-of-the-next" in str(root.execute_command("ACL LIST"))
 
 
+def test_what_a_lost_hub_marked_is_adopted_where_the_cluster_says_so(
+    client: Client, app: Apps, root: "redis.Redis", green: Intent
+) -> None:
+    converge(client, green)
+    root.set("tenant:re-green:a", "kept")
+    heir = again(green, Phase.ACTIVE, Owner("new-hub", "uid-1", former=green.owner.hub))
+    assert converge(client, heir) == ["Adopted ACL user tenant-re-green"]
+    assert app(heir).get("tenant:re-green:a") == "kept"
+    observed = client.observe([green])["re-green"]
+    assert isinstance(observed, State)
+    with pytest.raises(Conflict, match="adoptFrom: new-hub"):
+        client.plan(client.desired(green), observed)
+
+
 def test_suspension_shuts_every_door_and_keeps_the_data(
     client: Client, app: Apps, root: "redis.Redis", green: Intent
 ) -> None:

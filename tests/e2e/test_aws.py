@@ -42,6 +42,9 @@ def aws(hub: Hub) -> Iterator[str]:
 
 
 def test_an_issued_key_reaches_the_secret_and_is_issued_once(hub: Hub, aws: str):
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=30s", "realtimecluster/aws")
+    told = hub.get("-n", "matrixhub", "realtimecluster", "aws")["status"]["findings"]
+    assert [finding["reason"] for finding in told] == ["QuotaNotEnforced"], "told, though nobody can mend it"
     hub.onboard(NAME, clusterRef={"namespace": "matrixhub", "name": "aws"})
     until(lambda: hub.exists("-n", f"tenant-{NAME}", "secret", "object-store"), 10, "the Secret")
     secret = hub.secret(NAME, "object-store")

@@ -189,22 +189,27 @@ def files() -> Mapping[str, str]:
     }
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Writes or checks the files; the exit code."""
-    check = "--check" in arguments
-    folder = Path(next((each for each in arguments if not each.startswith("-")), "crds"))
+def settle(folder: Path, texts: Mapping[str, str], *, check: bool) -> int:
+    """Writes the files that are not as `texts` says, by name; with `check` only names them. The exit code."""
     stale = [
         (folder / name, text)
-        for name, text in files().items()
+        for name, text in texts.items()
         if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
     ]
     for path, text in stale:
         if check:
-            sys.stdout.write(f"{path} is not what the models say: run python -m matrixhub.api.crd\n")
+            sys.stdout.write(f"{path} is not what the models say: run make generate\n")
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"Wrote {path}\n")
     return 1 if check and stale else 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes or checks the files; the exit code."""
+    folder = Path(next((each for each in arguments if not each.startswith("-")), "crds"))
+    return settle(folder, files(), check="--check" in arguments)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -246,6 +251,8 @@ class _Structural:
         """`schema` made structural."""
         schema = self._resolved(schema)
         kept = {key: value for key, value in schema.items() if key not in _DROPPED}
+        if "description" in kept:
+            kept["description"] = " ".join(kept["description"].split())
         if "properties" in schema:
             kept["properties"] = {name: self._field(value) for name, value in schema["properties"].items()}
         elif isinstance(schema.get("additionalProperties"), dict):
@@ -266,7 +273,7 @@ class _Structural:
             return made
         if "properties" in made:
             return _ordered(made | {"default": {}})
-        description = f"{made['description']} Default: {_literal(default)}."
+        description = f"{made['description']} Default: {literal(default)}."
         return _ordered(made | {"description": description, "default": default})
 
     def _resolved(self, schema: Schema) -> Schema:
@@ -289,7 +296,8 @@ def _ordered(schema: Schema) -> Schema:
     return {key: schema[key] for key in (*_FIRST, *middle, *_LAST) if key in schema}
 
 
-def _literal(default: object) -> str:
+def literal(default: object) -> str:
+    """The value on one line, as a person writes it in YAML."""
     return yaml.safe_dump(default, default_flow_style=True).removesuffix("...\n").strip()
 
 

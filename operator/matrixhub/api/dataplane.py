@@ -45,40 +45,50 @@ class Resources(Model):
     """What a container asks for and may use, as in a pod."""
 
     requests: dict[str, Quantity] = Field(default={"cpu": "100m", "memory": "128Mi"}, max_length=16)
-    """By resource, what is set aside for each pod."""
+    """By resource, what is set aside for each pod. When changed: pods are replaced one at a time."""
     limits: dict[str, Quantity] = Field(default={"cpu": "1", "memory": "512Mi"}, max_length=16)
-    """By resource, what each pod may use at most."""
+    """By resource, what each pod may use at most. When changed: pods are replaced one at a time."""
 
 
 class Pods(Model):
     """How and where pods of one kind run."""
 
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    """When the image is pulled."""
+    """When the image is pulled. When changed: pods are replaced one at a time."""
     annotations: Labels = Field(default={}, max_length=64)
-    """Annotations of each pod."""
+    """Annotations of each pod. When changed: pods are replaced one at a time."""
     node_selector: Labels = Field(default={}, max_length=64)
-    """Labels of the nodes that pods may run on."""
+    """Labels of the nodes that pods may run on. When changed: pods are replaced one at a time."""
     tolerations: tuple[AsInPods, ...] = Field(default=(), max_length=32)
-    """Taints of nodes that pods may run on nevertheless."""
+    """Taints of nodes that pods may run on nevertheless. When changed: pods are replaced one at a time."""
     topology_spread_constraints: tuple[AsInPods, ...] = Field(default=(), max_length=8)
-    """How pods spread over nodes and zones. Without it they spread over nodes, as far as there are some."""
+    """How pods spread over nodes and zones. Without it they spread over nodes, as far as there are some.
+
+    When changed: pods are replaced one at a time.
+    """
 
 
 class GatewayService(Model):
     """How the gateways are reached."""
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    """Type of the Service."""
+    """Type of the Service. When changed: the Service follows within seconds; no gateway is replaced."""
     annotations: Labels = Field(default={}, max_length=64)
-    """Annotations of the Service, such as a load balancer's."""
+    """Annotations of the Service, such as a load balancer's.
+
+    When changed: the Service follows within seconds; no gateway is replaced.
+    """
 
 
 class GatewayTls(Model):
     """The certificate that the gateways show."""
 
     secret_name: Text
-    """The Secret of type kubernetes.io/tls with `tls.crt` and `tls.key`, in the RealtimeCluster's namespace."""
+    """The Secret of type kubernetes.io/tls with `tls.crt` and `tls.key`, in the RealtimeCluster's namespace.
+
+    When changed: gateways and relays are replaced one at a time; so they are when the certificate in the Secret
+    changes.
+    """
 
 
 class Gateway(Pods):
@@ -87,19 +97,25 @@ class Gateway(Pods):
     model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
 
     image: Text
-    """The gateways' image."""
+    """The gateways' image. When changed: gateways are replaced one at a time; browsers of each come back at once."""
     min_replicas: Whole = Field(default=2, ge=1, le=1000)
-    """Gateways at least."""
+    """Gateways at least. When changed: obeyed at the next look, every 5 s."""
     max_replicas: Whole = Field(default=20, ge=1, le=1000)
-    """Gateways at most."""
+    """Gateways at most. When changed: obeyed at the next look, every 5 s; more than that go one at a time."""
     connections_per_replica: Whole = Field(default=5000, ge=1, le=1000000)
-    """Sockets that one gateway takes; further ones are refused with 4100, and clients try another."""
+    """Sockets that one gateway takes; further ones are refused with 4100, and clients try another.
+
+    When changed: gateways are replaced one at a time.
+    """
     resources: Resources = Resources()
     """What each gateway asks for and may use."""
     service: GatewayService = GatewayService()
     """How the gateways are reached."""
     tls: GatewayTls | None = None
-    """The certificate that the gateways show. Without it they speak plain ws and http."""
+    """The certificate that the gateways show. Without it they speak plain ws and http.
+
+    When changed: gateways and relays are replaced one at a time; Secrets say https or http.
+    """
     public_url: (
         Annotated[
             str,
@@ -111,25 +127,35 @@ class Gateway(Pods):
         ]
         | None
     ) = None
-    """Where browsers and applications find the gateways; tenants' Secrets say so. Without it the Service's name."""
+    """Where browsers and applications find the gateways; tenants' Secrets say so. Without it the Service's name.
+
+    When changed: Secrets say it within seconds; no gateway is replaced.
+    """
     trusted_proxies: Whole = Field(default=0, ge=0, le=8)
-    """Proxies in front of the gateways whose X-Forwarded-For is believed."""
+    """Proxies in front of the gateways whose X-Forwarded-For is believed. Kept for limits by address to come: not used
+    yet.
+
+    When changed: nothing happens yet.
+    """
 
 
 class GatewayScaling(Model):
     """How many gateways there are."""
 
     target_connections_per_replica: Whole = Field(default=3000, ge=1, le=1000000)
-    """Sockets that one gateway is meant to hold; more bring another gateway."""
+    """Sockets that one gateway is meant to hold; more bring another gateway.
+
+    When changed: obeyed at the next look, every 5 s.
+    """
     scale_down_stabilization: Duration = Field(default="5m", validate_default=True)
-    """How long fewer must have been enough before one goes."""
+    """How long fewer must have been enough before one goes. When changed: obeyed at the next look, every 5 s."""
 
 
 class ConsumerScaling(Model):
     """How many consumers there are, the relay's included."""
 
     scale_down_stabilization: Duration = Field(default="5m", validate_default=True)
-    """How long fewer must have been enough before they go."""
+    """How long fewer must have been enough before they go. When changed: obeyed at the next look, every 5 s."""
 
 
 class Autoscaling(Model):
@@ -145,9 +171,9 @@ class TargetRef(Model):
     """A workload in the RealtimeCluster's namespace."""
 
     kind: Literal["Deployment", "StatefulSet"] = "Deployment"
-    """Its kind."""
+    """Its kind. When changed: the other workload is scaled from the next look on; the former stays at its size."""
     name: Text
-    """Its name."""
+    """Its name. When changed: the other workload is scaled from the next look on; the former stays at its size."""
 
 
 class Consumer(Model):
@@ -156,30 +182,33 @@ class Consumer(Model):
     model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
 
     name: Annotated[str, Field(min_length=1, max_length=63)]
-    """What status and metrics call it."""
+    """What status and metrics call it. When changed: what was learnt of its rate is forgotten."""
     target_ref: TargetRef
     """What is scaled."""
     consumer_group: Text
-    """Its Kafka consumer group."""
+    """Its Kafka consumer group. When changed: obeyed at the next look, every 5 s."""
     topics: Annotated[tuple[TopicPattern, ...], SET] = Field(min_length=1, max_length=32)
-    """The topics that it consumes."""
+    """The topics that it consumes. When changed: obeyed at the next look, every 5 s."""
     min_replicas: Whole = Field(default=1, ge=1, le=1000)
-    """Replicas at least."""
+    """Replicas at least. When changed: obeyed at the next look, every 5 s."""
     max_replicas: Whole = Field(default=12, ge=1, le=1000)
-    """Replicas at most. There are never more than partitions."""
+    """Replicas at most. There are never more than partitions. When changed: obeyed at the next look, every 5 s."""
     target_drain: Duration = Field(default="30s", validate_default=True)
-    """Within which time a backlog is to be emptied."""
+    """Within which time a backlog is to be emptied. When changed: obeyed at the next look, every 5 s."""
 
 
 class Route(Model):
     """Which records become events on which channel of their tenant's app."""
 
     topics: TopicPattern
-    """The topics whose records take this route."""
+    """The topics whose records take this route.
+
+    When changed: relays are replaced one at a time; records that wait take the new route.
+    """
     channel: ChannelTemplate
-    """The channel."""
+    """The channel. When changed: relays are replaced one at a time; records that wait take the new route."""
     event: ChannelTemplate = "{event}"
-    """The event's name."""
+    """The event's name. When changed: relays are replaced one at a time; records that wait take the new route."""
 
 
 class Relay(Pods):
@@ -188,15 +217,21 @@ class Relay(Pods):
     model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
 
     image: Annotated[str, Field(max_length=253)] = ""
-    """The relay's image. Without it the operator's own."""
+    """The relay's image. Without it the operator's own.
+
+    When changed: relays are replaced one at a time; no event is lost.
+    """
     routes: tuple[Route, ...] = Field(min_length=1, max_length=32)
-    """Which records become events on which channel."""
+    """Which records become events on which channel.
+
+    When changed: relays are replaced one at a time; records that wait take the new route.
+    """
     min_replicas: Whole = Field(default=1, ge=1, le=1000)
-    """Relays at least."""
+    """Relays at least. When changed: obeyed at the next look, every 5 s."""
     max_replicas: Whole = Field(default=12, ge=1, le=1000)
-    """Relays at most. There are never more than partitions."""
+    """Relays at most. There are never more than partitions. When changed: obeyed at the next look, every 5 s."""
     target_drain: Duration = Field(default="30s", validate_default=True)
-    """Within which time a backlog is to be emptied."""
+    """Within which time a backlog is to be emptied. When changed: obeyed at the next look, every 5 s."""
     resources: Resources = Resources()
     """What each relay asks for and may use."""
 

@@ -53,37 +53,60 @@ class SecretRef(Model):
     """A Secret in the RealtimeCluster's namespace."""
 
     name: str = Field(min_length=1, max_length=253)
-    """Name of the Secret."""
+    """Name of the Secret. When changed: the operator connects anew with what that Secret holds."""
 
 
 class Tls(Model):
     """TLS to a backend: whether, and the Secret whose `ca.crt` signs its certificate (or the system's)."""
 
     enabled: bool = True
-    """Whether connections are encrypted."""
+    """Whether connections are encrypted.
+
+    When changed: the operator connects anew; the gateways are replaced one at a time.
+    """
     ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the backend's certificate. Without it the system's CAs are trusted."""
+    """The Secret whose `ca.crt` signs the backend's certificate. Without it the system's CAs are trusted.
+
+    When changed: the operator connects anew; the gateways are replaced one at a time.
+    """
 
 
 class PostgresBackend(Model):
     """The database whose tables are shared by row. Admin Secret keys: `username`, `password`."""
 
     host: Host
-    """Host name or IP address."""
+    """Host name or IP address.
+
+    When changed: the operator sets every tenant up there, Secrets name it, gateways and relays are replaced; no data is
+    moved.
+    """
     port: Whole = Field(default=5432, ge=1, le=65535)
-    """TCP port."""
+    """TCP port. When changed: as `host`."""
     database: str = Field(min_length=1, max_length=63)
-    """The database."""
+    """The database. When changed: as `host`."""
     ssl_mode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
-    """How far the server's certificate is checked, as in libpq."""
+    """How far the server's certificate is checked, as in libpq.
+
+    When changed: the operator connects anew, Secrets say it, gateways and relays are replaced one at a time.
+    """
     ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the server's certificate. Without it the system's CAs are trusted."""
+    """The Secret whose `ca.crt` signs the server's certificate. Without it the system's CAs are trusted.
+
+    When changed: the operator connects anew; gateways and relays are replaced one at a time.
+    """
     admin_secret_ref: SecretRef
     """The Secret with `username` and `password` of the operator's login."""
     schemas: Annotated[tuple[SchemaName, ...], SET] = Field(default=("public",), min_length=1, max_length=64)
-    """Schemas whose tables are shared by row, where they have the tenant column."""
+    """Schemas whose tables are shared by row, where they have the tenant column.
+
+    When changed: tables of a new schema are walled in within seconds; those of a schema that is taken out stay walled
+    in.
+    """
     tenant_column: str = Field(default="tenant_id", min_length=1, max_length=63)
-    """The column that holds the tenant's id."""
+    """The column that holds the tenant's id.
+
+    When changed: tables with the new column are walled in within seconds; those with the old one stay as they are.
+    """
 
 
 class RedisBackend(Model):
@@ -103,11 +126,14 @@ class RedisBackend(Model):
     )
 
     mode: Literal["standalone", "sentinel", "cluster"] = "standalone"
-    """How the servers stand together."""
+    """How the servers stand together.
+
+    When changed: the operator sets every tenant up there, Secrets name it, gateways are replaced; no data is moved.
+    """
     nodes: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
-    """The servers (the sentinels in mode sentinel), each as host:port."""
+    """The servers (the sentinels in mode sentinel), each as host:port. When changed: as `mode`."""
     master_name: str | None = Field(default=None, min_length=1, max_length=253)
-    """The name that the sentinels know the master by."""
+    """The name that the sentinels know the master by. When changed: as `mode`."""
     tls: Tls | None = None
     """TLS to the servers. Without it connections are not encrypted."""
     admin_secret_ref: SecretRef
@@ -118,19 +144,39 @@ class KafkaBackend(Model):
     """The Kafka (KRaft) that is shared by topic prefix. Admin Secret keys: `username`, `password`."""
 
     bootstrap_servers: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
-    """The brokers asked first, each as host:port."""
+    """The brokers asked first, each as host:port.
+
+    When changed: the operator connects anew, Secrets name them, relays are replaced; no data is moved.
+    """
     security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT"] = "SASL_SSL"
-    """Whether connections are encrypted. Clients always log in."""
+    """Whether connections are encrypted. Clients always log in.
+
+    When changed: the operator connects anew, Secrets say it, relays are replaced one at a time.
+    """
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256"] = "SCRAM-SHA-512"
-    """How clients log in."""
+    """How clients log in.
+
+    When changed: every tenant's login is set in the new mechanism and removed from the old one; Secrets say it, relays
+    are replaced.
+    """
     ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the brokers' certificates. Without it the system's CAs are trusted."""
+    """The Secret whose `ca.crt` signs the brokers' certificates. Without it the system's CAs are trusted.
+
+    When changed: the operator connects anew, Secrets hold it, relays are replaced one at a time.
+    """
     admin_secret_ref: SecretRef
     """The Secret with `username` and `password` of the operator's user."""
     replication_factor: Whole = Field(default=3, ge=1, le=32)
-    """Copies of each partition of the tenants' topics."""
+    """Copies of each partition of the tenants' topics.
+
+    When changed: holds for new topics; those that exist stay as they are.
+    """
     topics: Annotated[tuple[Topics, ...], EACH_TOPIC_ONCE] = Field(default=(), max_length=32)
-    """Topics that every tenant gets."""
+    """Topics that every tenant gets.
+
+    When changed: every tenant gets a new topic at the resync that follows at once; one that is taken out stays, with
+    its data.
+    """
 
 
 class ObjectStoreBackend(Model):
@@ -154,13 +200,19 @@ class ObjectStoreBackend(Model):
     )
 
     provider: Literal["aws", "minio"]
-    """Whose administration API the service has: S3 with IAM, or MinIO's."""
+    """Whose administration API the service has: S3 with IAM, or MinIO's.
+
+    When changed: the operator sets every tenant up there, Secrets name it; no data is moved.
+    """
     endpoint: Url | None = None
-    """URL of the S3 API. Without it AWS's own for the region."""
+    """URL of the S3 API. Without it AWS's own for the region. When changed: as `provider`."""
     iam_endpoint: Url | None = None
-    """URL of the IAM API, for provider aws. Without it AWS's own."""
+    """URL of the IAM API, for provider aws. Without it AWS's own. When changed: the operator connects anew."""
     region: str = Field(default="us-east-1", min_length=1, max_length=63)
-    """Region that buckets are made in and requests are signed for."""
+    """Region that buckets are made in and requests are signed for.
+
+    When changed: holds for new buckets; Secrets say it; those that exist stay where they are.
+    """
     bucket_prefix: Annotated[
         str,
         Field(min_length=1, max_length=24),
@@ -170,9 +222,12 @@ class ObjectStoreBackend(Model):
             "xn--, sthree- and amzn-s3-demo- are AWS's",
         ),
     ] = "hub"
-    """What the buckets' names begin with: `{bucketPrefix}-{tenant}`. Immutable."""
+    """What the buckets' names begin with: `{bucketPrefix}-{tenant}`. When changed: refused."""
     ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the service's certificate. Without it the system's CAs are trusted."""
+    """The Secret whose `ca.crt` signs the service's certificate. Without it the system's CAs are trusted.
+
+    When changed: the operator connects anew, Secrets hold it.
+    """
     admin_secret_ref: SecretRef
     """The Secret with `accessKey` and `secretKey` of the operator's user."""
 
@@ -206,6 +261,19 @@ class RealtimeClusterSpec(Model):
         )
     )
 
+    adopt_from: Annotated[
+        str,
+        Field(max_length=36),
+        Rule(
+            "self.matches('^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$')",
+            "must be the uid of the lost cluster's kube-system namespace, as the Conflict says it before the slash",
+        ),
+    ] = ""
+    """The Kubernetes cluster that is lost (uid of its kube-system namespace): what it marked is taken over.
+
+    When changed: what carries that cluster's mark is taken over within a resync and marked anew; take the field out
+    once all is Ready.
+    """
     postgres: PostgresBackend | None = None
     """The database whose tables are shared by row."""
     redis: RedisBackend | None = None
@@ -215,9 +283,15 @@ class RealtimeClusterSpec(Model):
     object_store: ObjectStoreBackend | None = None
     """The S3 service that is shared by bucket."""
     gateway: Gateway | None = None
-    """The WebSocket gateways. Each tenant is an app on them."""
+    """The WebSocket gateways. Each tenant is an app on them.
+
+    When changed: taken out, the gateways go, and with them the Secret `gateway` of each tenant.
+    """
     relay: Relay | None = None
-    """The relay: brings records of the tenants' topics to their channels."""
+    """The relay: brings records of the tenants' topics to their channels.
+
+    When changed: taken out, the relays go; Kafka keeps where they stopped, for as long as it keeps a group's offsets.
+    """
     consumers: Annotated[tuple[Consumer, ...], ListType("map", ("name",))] = Field(
         default=(),
         max_length=64,
@@ -228,7 +302,10 @@ class RealtimeClusterSpec(Model):
             )
         ),
     )
-    """Workloads of yours that are scaled from the lag of their consumer groups."""
+    """Workloads of yours that are scaled from the lag of their consumer groups.
+
+    When changed: taken out, a workload stays at the size that it has.
+    """
     autoscaling: Autoscaling = Autoscaling()
     """How gateways and consumers are scaled."""
 

@@ -28,11 +28,13 @@ class Owner:
 
     `hub` is the uid of the Kubernetes cluster's kube-system namespace, `uid` the Tenant's.
     Tenant names are unique in a hub, so an object marked by this hub under another uid was left
-    by a deleted Tenant of the same name and is adopted.
+    by a deleted Tenant of the same name and is adopted. `former` is a hub that is lost: what it marked
+    is adopted, too. It is not part of the mark.
     """
 
     hub: str
     uid: str
+    former: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.hub}/{self.uid}"
@@ -45,6 +47,14 @@ class Owner:
             raise ValueError(f"{text!r} is not an owner's mark (hub/uid)")
         return cls(hub, uid)
 
+    @property
+    def elsewhere(self) -> str:
+        """Whose it is and what to do about it, for an object of another hub."""
+        return (
+            f"another Matrix Hub ({self}): remove it there, or name this one otherwise; "
+            f"if that Kubernetes cluster is lost, write `adoptFrom: {self.hub}` into the RealtimeCluster"
+        )
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -55,7 +65,7 @@ class Mark:
 
     def admits(self, owner: Owner) -> bool:
         """Whether `owner` may take the object over: it is its own, its predecessor's, or was left behind."""
-        return self.retained or self.owner.hub == owner.hub
+        return self.retained or self.owner.hub in (owner.hub, owner.former)
 
 
 @dataclass(frozen=True)
@@ -97,10 +107,14 @@ class Intent:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about the shared backend that the operator cannot mend: reported on the RealtimeCluster."""
+    """Something about the shared backend that the operator cannot mend: reported on the RealtimeCluster.
+
+    One that nobody can mend, in the nature of the system, keeps the RealtimeCluster from nothing: `mendable` is False.
+    """
 
     reason: str
     message: str
+    mendable: bool = True
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Accounts:
             return None
         with self._alone:
             data = self._data(cluster)
-        owner = Owner(self._hub, cluster.metadata.uid)
+        owner = Owner(self._hub, cluster.metadata.uid, cluster.spec.adopt_from)
         return ServiceAccount(owner, data[f"{role}-login"], data[f"{role}-password"])
 
     def _data(self, cluster: RealtimeCluster) -> dict[str, str]:

@@ -100,7 +100,8 @@ class Roster:
 
     def owner(self, entry: Entry) -> Owner:
         """What the tenant's objects are marked with."""
-        return Owner(self.hub, entry.tenant.metadata.uid)
+        plane = self.plane_of(entry)
+        return Owner(self.hub, entry.tenant.metadata.uid, plane.cluster.spec.adopt_from if plane else "")
 
     def obstacle(self, entry: Entry) -> BackendError | None:
         """What keeps every backend from beginning."""

@@ -202,7 +202,7 @@ def _cluster_condition(backend: str, health: Health | None, generation: int) -> 
         return _say(kind, "Unknown", "Pending", "Waiting", generation)
     if isinstance(health.survey, BackendError):
         return _say(kind, "False", health.survey.reason, health.survey.message, generation)
-    if findings := health.survey.findings:
+    if findings := [finding for finding in health.survey.findings if finding.mendable]:
         more = f" (and {len(findings) - 1} more: see status.findings)" if len(findings) > 1 else ""
         message = findings[0].message + more
         return _say(kind, "False", findings[0].reason, message, generation)

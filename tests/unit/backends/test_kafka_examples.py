@@ -203,7 +203,7 @@ def test_a_conflict_names_the_owner() -> None:
     with pytest.raises(Conflict) as caught:
         plan(desired(green()), found)
     assert caught.value.owner == "other-hub/their-uid"
-    assert "user tenant-green in Kafka belongs to other-hub/their-uid" in caught.value.message
+    assert "user tenant-green in Kafka belongs to another Matrix Hub (other-hub/their-uid)" in caught.value.message
 
 
 def test_retained_topics_are_adopted_also_by_another_hub() -> None:

@@ -46,6 +46,14 @@ def test_a_cluster_is_ready_when_all_its_backends_are_and_nothing_weakens_them()
     )
 
 
+def test_what_nobody_can_mend_is_told_and_keeps_a_cluster_from_nothing():
+    lasting = Finding("QuotaNotEnforced", "the system has none", mendable=False)
+    up = Health(Survey("7.2"), NOW, "7.2")
+    status = told(redis=up, kafka=Health(Survey("3.9", findings=(lasting,)), NOW, "3.9"))
+    assert ready(status) == ("True", "Succeeded")
+    assert [finding["reason"] for finding in status["findings"]] == ["QuotaNotEnforced"]
+
+
 def test_a_cluster_says_since_when_a_backend_is_away_and_what_it_was():
     status = told(kafka=Health(Unreachable("away"), NOW, "3.9"))
     assert status["backends"] == [

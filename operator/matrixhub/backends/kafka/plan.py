@@ -58,10 +58,6 @@ def _claims_of(topic: str, state: State) -> frozenset[TopicClaim]:
     return frozenset(claim for claim in state.topic_claims if claim.topic == topic)
 
 
-def _whose(claims: Iterable[UserClaim | TopicClaim]) -> str:
-    return ", ".join(sorted({str(claim.mark.owner) for claim in claims}))
-
-
 def _meet(desired: State, observed: State) -> None:
     """Nothing that the tenant needs belongs to somebody else."""
     user = desired.user
@@ -91,9 +87,10 @@ def _parts(observed: State) -> str:
 
 
 def _check(what: str, claims: Iterable[UserClaim | TopicClaim], owner: Owner) -> None:
-    foreign = _whose(claim for claim in claims if not claim.mark.admits(owner))
+    foreign = sorted({claim.mark.owner for claim in claims if not claim.mark.admits(owner)}, key=str)
     if foreign:
-        raise Conflict(f"{what} in Kafka belongs to {foreign} (cluster/Tenant uid), not to this Tenant", owner=foreign)
+        owners = ", ".join(map(str, foreign))
+        raise Conflict(f"{what} in Kafka belongs to {foreign[0].elsewhere}", owner=owners)
 
 
 def _held(desired: State, observed: State) -> State:

@@ -182,8 +182,7 @@ def _refusal(owner: Owner, found: Object, house: Mark | None) -> Refuse | None:
     if _admits(owner, found.mark, house):
         return None
     if found.mark is not None:
-        whose = str(found.mark.owner)
-        return Refuse(f"{found} belongs to another Matrix Hub ({whose}): remove it there, or rename the Tenant", whose)
+        return Refuse(f"{found} belongs to {found.mark.owner.elsewhere}", str(found.mark.owner))
     maker = found.maker or "somebody"
     return Refuse(f"{found} is in the way: {maker} made it, not Matrix Hub; delete it, or rename the Tenant", maker)
 

@@ -172,9 +172,8 @@ class Client:
             raise answer
         findings: tuple[Finding, ...] = ()
         if store.provider == "aws":
-            findings = (
-                Finding("QuotaNotEnforced", "AWS has no bucket quota: objectStore.storage of a Tenant is not enforced"),
-            )
+            sentence = "AWS has no bucket quota: objectStore.storage of a Tenant is not enforced"
+            findings = (Finding("QuotaNotEnforced", sentence, mendable=False),)
         return Survey(version=answer, findings=findings)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:

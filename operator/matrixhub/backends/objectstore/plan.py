@@ -151,7 +151,7 @@ def _refuse_strangers(desired: State, observed: State) -> None:
     for what, mark in ((f"user {name}", access), (bucket and f"bucket {bucket.name}", bucket and bucket.mark)):
         if mark and not mark.admits(desired.owner):
             raise Conflict(
-                f"{what} belongs to another hub's Tenant ({mark.owner}): delete or retain that one first",
+                f"{what} belongs to {mark.owner.elsewhere}",
                 str(mark.owner),
             )
     if bucket and bucket.mark and bucket.tenant != desired.tenant:

@@ -214,7 +214,7 @@ def _guard(desired: Share, observed: Share) -> None:
         )
     if observed.mark is not None and not observed.mark.admits(desired.owner):
         raise Conflict(
-            f"tenant {desired.tenant} of this database belongs to another Matrix Hub ({observed.mark.owner})",
+            f"tenant {desired.tenant} of this database belongs to {observed.mark.owner.elsewhere}",
             owner=str(observed.mark.owner),
         )
     for partition in sorted(observed.lacking or ()) if desired.lacking is not None else ():

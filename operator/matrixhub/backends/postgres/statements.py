@@ -67,10 +67,12 @@ def _(action: steps.Claim) -> list[Statement]:
         _values(
             f"INSERT INTO {SCHEMA}.tenant AS t (id, role, owner) VALUES ({{}}, {{}}, {{}}) ON CONFLICT (id) DO UPDATE "
             "SET role = excluded.role, owner = excluded.owner, retained = false "
-            "WHERE t.retained OR split_part(t.owner, '/', 1) = split_part(excluded.owner, '/', 1)",
+            "WHERE t.retained OR split_part(t.owner, '/', 1) IN ({}, {})",
             action.tenant,
             action.role,
             str(action.owner),
+            action.owner.hub,
+            action.owner.former,
         )
     ]
 

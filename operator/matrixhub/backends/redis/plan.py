@@ -149,8 +149,7 @@ def _conflict(user: str, node: str, seen: Account) -> Conflict:
             owner="unknown",
         )
     return Conflict(
-        f"ACL user {user} on {place} belongs to another hub, {seen.owner.hub} (uid {seen.owner.uid} there): "
-        "name what needs it otherwise, or delete that one",
+        f"ACL user {user} on {place} belongs to {seen.owner.elsewhere}",
         owner=str(seen.owner),
     )
 
