@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from matrixhub.api.values import SET, Duration, ListType, Model, Quantity, Rule, Whole, rules
+from matrixhub.api.values import SET, Duration, ListType, Model, Quantity, Rule, SecretRef, Whole, rules
 
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Labels = dict[str, Annotated[str, Field(max_length=4096)]]
@@ -79,6 +79,8 @@ class GatewayTls(Model):
 
     secret_name: Text
     """The Secret of type kubernetes.io/tls with `tls.crt` and `tls.key`, in the RealtimeCluster's namespace."""
+    ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs it: tenants' Secrets carry it. Without it a public authority is supposed."""
 
 
 class Gateway(Pods):
