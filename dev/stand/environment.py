@@ -6,6 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
+from stand import pki
 from stand.images import GATEWAY, MATRIXHUB
 from stand.parts import kafka, minio, postgres, redis
 from stand.run import Failure
@@ -16,6 +17,7 @@ def variables(stand: Stand) -> dict[str, str]:
     """Name and value of every variable."""
     secrets = stand.secrets
     s3 = f"http://{stand.host}:{stand.port('minio')}"
+    certificate, key = pki.client(stand, postgres.ADMIN)
     return {
         "MATRIXHUB_STAND": str(stand.state),
         "STAND_HOST": stand.host,
@@ -26,6 +28,7 @@ def variables(stand: Stand) -> dict[str, str]:
         "PGDATABASE": postgres.DATABASE,
         "PGUSER": "postgres",
         "PGPASSWORD": secrets["postgres-root"],
+        "PGSSLMODE": "disable",  # there is TLS for who asks for it
         "PG_ADMIN_USER": postgres.ADMIN,
         "PG_ADMIN_PASSWORD": secrets["postgres-admin"],
         "REDIS_HOST": stand.host,
@@ -46,6 +49,13 @@ def variables(stand: Stand) -> dict[str, str]:
         "AWS_REGION": minio.REGION,
         "S3_ADMIN_ACCESS_KEY": minio.ADMIN,
         "S3_ADMIN_SECRET_KEY": secrets["minio-admin"],
+        "TLS_CA": str(pki.authority(stand)),
+        "TLS_CLIENT_CERT": str(certificate),
+        "TLS_CLIENT_KEY": str(key),
+        "REDIS_TLS_PORT": str(stand.port("redis-tls")),
+        "KAFKA_TLS_BOOTSTRAP": f"{stand.host}:{stand.port('kafka-tls')}",
+        "KAFKA_MUTUAL_BOOTSTRAP": f"{stand.host}:{stand.port('kafka-mutual')}",
+        "S3_TLS_ENDPOINT": f"https://{stand.host}:{stand.port('minio-tls')}",
         "GATEWAY_IMAGE": GATEWAY.name,
         "MATRIXHUB_IMAGE": MATRIXHUB.name,
     }

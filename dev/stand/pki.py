@@ -1,4 +1,4 @@
-"""The cluster's certificates and keys, made once for each address the stand gets."""
+"""The certificates and keys of the cluster and the backends, made once for each address the stand gets."""
 
 from __future__ import annotations
 
@@ -69,6 +69,17 @@ def serving(stand: Stand) -> tuple[Path, Path]:
         f"subjectAltName={alternatives}",
         "extendedKeyUsage=serverAuth",
     )
+
+
+def backend(stand: Stand) -> tuple[Path, Path]:
+    """The certificate and key that every backend shows where it speaks TLS: for the stand's address, and no other."""
+    name = f"subjectAltName=IP:{stand.host}"
+    return _signed(stand, f"backend-{stand.slot}", "/CN=backend", name, "extendedKeyUsage=serverAuth,clientAuth")
+
+
+def client(stand: Stand, user: str) -> tuple[Path, Path]:
+    """A certificate and key by which clients are known as the user where a backend asks for one."""
+    return _signed(stand, f"client-{user}", f"/CN={user}", "extendedKeyUsage=clientAuth")
 
 
 def kubelet_client(stand: Stand) -> tuple[Path, Path]:

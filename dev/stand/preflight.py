@@ -60,6 +60,7 @@ PACKAGES = (
     Package("iproute2", "/usr/sbin/ip"),
     Package("openssl", "/usr/bin/openssl"),
     Package("postgresql", "/usr/lib/postgresql/*/bin/postgres", ("postgresql",)),
+    Package("stunnel4", "/usr/bin/stunnel4", ("stunnel4",)),
     Package("redis-server", "/usr/bin/redis-server", ("redis-server",)),
     Package("etcd-server", "/usr/bin/etcd", ("etcd",)),
     Package("containerd", "/usr/bin/containerd", ("containerd",)),

@@ -32,6 +32,10 @@ _PORTS = (
     "controller-manager",
     "scheduler",
     "operator",
+    "redis-tls",
+    "kafka-tls",
+    "kafka-mutual",
+    "minio-tls",
 )
 
 

@@ -164,6 +164,8 @@ BOUNDS = (
     ({"minReplicas": 2, "maxReplicas": 1}, {"minReplicas": 1000, "maxReplicas": 999}, {"minReplicas": 21}),
 )
 BACKENDS = {name: CLUSTER["spec"][name] for name in ("postgres", "redis", "kafka", "objectStore")}
+CA, MTLS = {"caSecretRef": {"name": "ca"}}, {"clientCertSecretRef": {"name": "client"}}
+"""What a backend's `tls` may name."""
 GATEWAY, RELAY = CLUSTER["spec"]["gateway"], CLUSTER["spec"]["relay"]
 
 OWNER = {"kind": "Group", "name": "greenwood-admins"}
@@ -340,6 +342,57 @@ EXAMPLES: tuple[Examples, ...] = (
         "spec.autoscaling.gateway.targetConnectionsPerReplica",
         (1, 999999, 1000000),
         (1000001,),
+    ),
+    *(
+        cluster(
+            "spec.postgres",
+            says,
+            "spec.postgres",
+            tuple(BACKENDS["postgres"] | each for each in accepted),
+            tuple(BACKENDS["postgres"] | each for each in refused),
+        )
+        for says, accepted, refused in (
+            (
+                "disable` encrypts nothing",
+                ({"sslMode": "disable"}, {"tls": CA | MTLS}, {"sslMode": "require", "tls": MTLS}),
+                ({"sslMode": "disable", "tls": {}}, {"sslMode": "disable", "tls": MTLS}),
+            ),
+            (
+                "checks no certificate",
+                ({"sslMode": "require"}, {"sslMode": "require", "tls": MTLS}, {"sslMode": "verify-ca", "tls": CA}),
+                ({"sslMode": "require", "tls": CA},),
+            ),
+            (
+                "needs `tls.caSecretRef`",
+                ({"sslMode": "verify-ca", "tls": CA}, {"sslMode": "verify-full"}, {}),
+                ({"sslMode": "verify-ca"}, {"sslMode": "verify-ca", "tls": MTLS}),
+            ),
+        )
+    ),
+    cluster(
+        "spec.redis.tls",
+        "encrypts nothing",
+        "spec.redis.tls",
+        ({}, CA | MTLS, {"enabled": False}, CA | {"enabled": True}),
+        (CA | {"enabled": False}, MTLS | {"enabled": False}),
+    ),
+    cluster(
+        "spec.kafka",
+        "encrypts nothing",
+        "spec.kafka",
+        tuple(BACKENDS["kafka"] | each for each in ({"tls": CA | MTLS}, {"securityProtocol": "SASL_PLAINTEXT"})),
+        (BACKENDS["kafka"] | {"securityProtocol": "SASL_PLAINTEXT", "tls": CA},),
+    ),
+    cluster(
+        "spec.objectStore",
+        "encrypts nothing",
+        "spec.objectStore",
+        (
+            BACKENDS["objectStore"] | {"tls": CA},
+            BACKENDS["objectStore"] | {"endpoint": "http://minio:9000"},
+            {"provider": "aws", "adminSecretRef": {"name": "a"}, "tls": CA},
+        ),
+        (BACKENDS["objectStore"] | {"endpoint": "http://minio:9000", "tls": CA},),
     ),
     cluster(
         "spec.gateway",

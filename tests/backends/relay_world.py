@@ -102,7 +102,7 @@ class World:
         self._give_accounts()
         postgres = self.cluster.spec.postgres
         assert postgres is not None
-        self._apps = Apps(self.cluster, postgres, self.gateway_account, "")
+        self._apps = Apps(self.cluster, postgres, self.gateway_account, {})
         self._apps.prepare()
         self._left: list[Callable[[], object]] = []
         self.publishing = self.holding = self.gateway()

@@ -104,7 +104,7 @@ class Place:
         database.close()
         self.redis = Redis(self.cluster, SECRET | ({"ca.crt": ca} if ca else {}), self.account)
         self.redis.prepare()
-        apps = Apps(self.cluster, stores(self.cluster)[0], self.account, "")
+        apps = Apps(self.cluster, stores(self.cluster)[0], self.account, {})
         apps.prepare()
         apps.apply({"any": (SetApp("42", APP, ""),)})
         apps.close()

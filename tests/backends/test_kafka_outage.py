@@ -230,7 +230,7 @@ def test_a_certificate_that_the_ca_did_not_sign_is_told(stand: Mapping[str, str]
         )
         with pytest.raises(Rejected) as caught:
             Client(on, {"username": "u", "password": "p"}).prepare()
-        assert caught.value.reason == "CertificateInvalid"
+        assert caught.value.reason == "CertificateUntrusted"
         with pytest.raises(Rejected, match="holds no certificate in PEM"):
             Client(on, {"username": "u", "password": "p", "ca.crt": "not a certificate"}).prepare()
 

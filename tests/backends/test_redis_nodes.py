@@ -193,7 +193,7 @@ def test_tls_is_verified_by_the_authority_of_the_secret(tmp_path: Path) -> None:
             assert application.set("tenant:green:a", "1")
         with pytest.raises(Rejected, match="caSecretRef") as refusal:
             Client(cluster, SECRET).prepare()
-        assert refusal.value.reason == "CertificateRefused"
+        assert refusal.value.reason == "CertificateUntrusted"
         client.close()
 
 

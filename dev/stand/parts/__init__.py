@@ -5,7 +5,7 @@ from __future__ import annotations
 from stand.part import Part
 from stand.parts.cluster import APISERVER, CONTROLLERS, ETCD, SCHEDULER
 from stand.parts.kafka import KAFKA
-from stand.parts.minio import MINIO
+from stand.parts.minio import MINIO, MINIO_TLS
 from stand.parts.node import CONTAINERD, KUBELET, PROXY
 from stand.parts.operator import OPERATOR
 from stand.parts.postgres import POSTGRES
@@ -16,6 +16,7 @@ PARTS: tuple[Part, ...] = (
     REDIS,
     KAFKA,
     MINIO,
+    MINIO_TLS,
     ETCD,
     APISERVER,
     CONTROLLERS,

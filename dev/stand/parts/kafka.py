@@ -1,4 +1,7 @@
-"""Kafka, one node as broker and controller: SCRAM users `admin` (super user) and `matrixhub`, and ACLs."""
+"""Kafka, one node as broker and controller: SCRAM users `admin` (super user) and `matrixhub`, and ACLs.
+
+Clients have three ports: without TLS, with it, and with a certificate of their own asked for (`mutual`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import socket
 import uuid
 from pathlib import Path
 
+from stand import pki
 from stand.part import Part
 from stand.recipes import KAFKA as RECIPE
 from stand.rights import rights
@@ -36,18 +40,28 @@ def _login(stand: Stand) -> str:
 
 def _server_properties(stand: Stand) -> str:
     client, controller = stand.port("kafka"), stand.port("kafka-controller")
+    tls, mutual = stand.port("kafka-tls"), stand.port("kafka-mutual")
+    open_to_all = f"TLS://0.0.0.0:{tls},MUTUAL://0.0.0.0:{mutual}"  # also by names that no certificate is for
+    advertised = f"TLS://{stand.host}:{tls},MUTUAL://{stand.host}:{mutual}"
     return f"""\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://{stand.host}:{client},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://{stand.host}:{client}
-listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=CLIENT://{stand.host}:{client},{open_to_all},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://{stand.host}:{client},{advertised}
+listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,TLS:SASL_SSL,MUTUAL:SASL_SSL,CONTROLLER:PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location={stand.folder("kafka") / "keystore.pem"}
+ssl.truststore.type=PEM
+ssl.truststore.location={pki.authority(stand)}
+listener.name.mutual.ssl.client.auth=required
 inter.broker.listener.name=CLIENT
 controller.listener.names=CONTROLLER
 sasl.enabled.mechanisms=SCRAM-SHA-512
 sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
 listener.name.client.scram-sha-512.sasl.jaas.config={_login(stand)}
+listener.name.tls.scram-sha-512.sasl.jaas.config={_login(stand)}
+listener.name.mutual.scram-sha-512.sasl.jaas.config={_login(stand)}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:{ROOT};User:ANONYMOUS
 allow.everyone.if.no.acl.found=false
@@ -99,6 +113,8 @@ def _prepare(stand: Stand) -> None:
     """The cluster is formatted and its configuration is this stand's."""
     folder = stand.folder("kafka")
     config = private(folder / "server.properties", _server_properties(stand))
+    certificate, key = pki.backend(stand)
+    private(folder / "keystore.pem", key.read_text() + certificate.read_text())
     private(client_properties(stand), _client_properties(stand))
     if not (folder / "data" / "meta.properties").exists():
         shutil.rmtree(folder / "data", ignore_errors=True)

@@ -1,4 +1,8 @@
-"""MinIO: the S3 of the stand, with IAM, quotas and encryption; root user and the admin user `matrixhub`."""
+"""MinIO: the S3 of the stand, with IAM, quotas and encryption; root user and the admin user `matrixhub`.
+
+A MinIO speaks http or https, never both: `minio-tls` is an https front of the same server, also by names that its
+certificate is not for.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import base64
 import hashlib
 from pathlib import Path
 
+from stand import pki
 from stand.part import Part, answers
 from stand.recipes import program
 from stand.rights import rights
 from stand.run import output
-from stand.state import Stand
+from stand.state import Stand, private
 
 ADMIN = "matrixhub"
 ROOT = "root"
@@ -47,3 +52,25 @@ def _settle(stand: Stand) -> None:
 
 
 MINIO = Part(name="minio", group="backends", command=_command, ready=_ready, settle=_settle)
+
+
+def _front(stand: Stand) -> list[str]:
+    certificate, key = pki.backend(stand)
+    lines = [
+        "foreground = yes",
+        "pid =",
+        "[minio]",
+        f"accept = 0.0.0.0:{stand.port('minio-tls')}",
+        f"connect = {stand.host}:{stand.port('minio')}",
+        f"cert = {certificate}",
+        f"key = {key}",
+    ]
+    return ["stunnel4", str(private(stand.folder("minio-tls") / "stunnel.conf", "\n".join(lines) + "\n"))]
+
+
+MINIO_TLS = Part(
+    name="minio-tls",
+    group="backends",
+    command=_front,
+    ready=lambda stand: answers(f"https://{stand.host}:{stand.port('minio-tls')}/minio/health/cluster"),
+)

@@ -1,4 +1,8 @@
-"""PostgreSQL: database `hub`, its owner `hub_admin`, and the superuser `postgres`."""
+"""PostgreSQL: database `hub`, its owner `hub_admin`, and the superuser `postgres`.
+
+One port for connections with and without TLS; a database `mutual`, if there is one, is open to those alone that show
+a certificate for their user's name.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import shutil
 import signal
 from pathlib import Path
 
+from stand import pki
 from stand.part import Part
 from stand.rights import rights
 from stand.run import Failure, output, succeeds
@@ -15,6 +20,11 @@ from stand.state import Stand, private
 
 ADMIN = "hub_admin"
 DATABASE = "hub"
+_DOORS = """\
+hostssl mutual all all scram-sha-256 clientcert=verify-full
+host mutual all all reject
+host all all all scram-sha-256
+"""
 
 
 def _program(name: str) -> str:
@@ -50,7 +60,10 @@ def _prepare(stand: Stand) -> None:
         password.unlink()
     # No server of ours runs by now; one that was killed may still wait to be reaped, which looks alive to the next.
     (data / "postmaster.pid").unlink(missing_ok=True)
-    (data / "pg_hba.conf").write_text("host all all all scram-sha-256\n")
+    (data / "pg_hba.conf").write_text(_DOORS)
+    for name, source in zip(("server.crt", "server.key"), pki.backend(stand), strict=True):
+        copy = private(data / name, source.read_text())  # the server takes a key only from its own account
+        os.chown(copy, user.pw_uid, user.pw_gid)
 
 
 def _command(stand: Stand) -> list[str]:
@@ -63,6 +76,7 @@ def _command(stand: Stand) -> list[str]:
         "full_page_writes": "off",
         "synchronous_commit": "off",
         "password_encryption": "scram-sha-256",
+        "ssl_ca_file": pki.authority(stand),
         "log_line_prefix": "%m [%p] %u@%d ",
     }
     folder = stand.folder("postgres")
@@ -83,6 +97,8 @@ def _psql(stand: Stand, connect_to: str, sql: str, **variables: str) -> str:
 
 
 _SETTLE = """
+alter system set ssl = on;
+select pg_reload_conf();
 select format('create role %I', :'admin')
   where not exists (select from pg_roles where rolname = :'admin') \\gexec
 alter role :"admin" login createrole nosuperuser nocreatedb noreplication nobypassrls password :'password';

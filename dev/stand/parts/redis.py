@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stand import pki
 from stand.part import Part
 from stand.recipes import program
 from stand.rights import rights
@@ -26,9 +27,15 @@ def _admin_rules(stand: Stand) -> list[str]:
 def _prepare(stand: Stand) -> None:
     """The configuration is this stand's."""
     folder = stand.folder("redis")
+    certificate, key = pki.backend(stand)
     lines = [
         f"bind 127.0.0.1 {stand.host}",
         f"port {stand.port('redis')}",
+        f"tls-port {stand.port('redis-tls')}",
+        f"tls-cert-file {certificate}",
+        f"tls-key-file {key}",
+        f"tls-ca-cert-file {pki.authority(stand)}",
+        "tls-auth-clients optional",
         f"dir {folder}",
         f"requirepass {stand.secrets['redis-root']}",
         f"user {ADMIN} {' '.join(_admin_rules(stand))}",

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from matrixhub.api.values import SET, Duration, ListType, Model, Quantity, Rule, Whole, rules
+from matrixhub.api.values import SET, Duration, ListType, Model, Quantity, Rule, SecretRef, Whole, rules
 
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Labels = dict[str, Annotated[str, Field(max_length=4096)]]
@@ -88,6 +88,11 @@ class GatewayTls(Model):
 
     When changed: gateways and relays are replaced one at a time; so they are when the certificate in the Secret
     changes.
+    """
+    ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs it: tenants' Secrets carry it. Without it a public authority is supposed.
+
+    When changed: Secrets hold it, relays are replaced one at a time.
     """
 
 

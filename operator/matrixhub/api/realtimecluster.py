@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from matrixhub.api.conditions import Condition
 from matrixhub.api.dataplane import Autoscaling, Consumer, Gateway, GatewayStatus, Relay, ScalingStatus
 from matrixhub.api.tenant import EACH_TOPIC_ONCE, Topics
-from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, Whole, rules
+from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, SecretRef, Whole, rules
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 _IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
@@ -49,23 +49,41 @@ SchemaName = Annotated[
 _PREFIX_RESERVED = "self.startsWith('xn--') || self.startsWith('sthree-') || self.startsWith('amzn-s3-demo-')"
 
 
-class SecretRef(Model):
-    """A Secret in the RealtimeCluster's namespace."""
+class ServerTls(Model):
+    """How a server's certificate is checked."""
 
-    name: str = Field(min_length=1, max_length=253)
-    """Name of the Secret. When changed: the operator connects anew with what that Secret holds."""
+    ca_secret_ref: SecretRef | None = None
+    """The Secret whose `ca.crt` signs the server's certificate. Without it the system's authorities are trusted.
+
+    When changed: the operator connects anew, Secrets hold it, gateways and relays that use it are replaced one at a
+    time.
+    """
 
 
-class Tls(Model):
-    """TLS to a backend: whether, and the Secret whose `ca.crt` signs its certificate (or the system's)."""
+class Tls(ServerTls):
+    """How a server's certificate is checked, and which one is shown to it."""
+
+    client_cert_secret_ref: SecretRef | None = None
+    """The Secret of type kubernetes.io/tls with `tls.crt` and `tls.key` that are shown to the server (mTLS).
+
+    When changed: the operator connects anew, gateways and relays that use it are replaced one at a time.
+    """
+
+
+class RedisTls(Tls):
+    """TLS to Redis: whether, how the servers' certificates are checked, and which one is shown to them."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.enabled || !has(self.caSecretRef) && !has(self.clientCertSecretRef)",
+                "`enabled: false` encrypts nothing: leave out caSecretRef and clientCertSecretRef, or `enabled`",
+            )
+        )
+    )
 
     enabled: bool = True
     """Whether connections are encrypted.
-
-    When changed: the operator connects anew; the gateways are replaced one at a time.
-    """
-    ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the backend's certificate. Without it the system's CAs are trusted.
 
     When changed: the operator connects anew; the gateways are replaced one at a time.
     """
@@ -73,6 +91,24 @@ class Tls(Model):
 
 class PostgresBackend(Model):
     """The database whose tables are shared by row. Admin Secret keys: `username`, `password`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.sslMode != 'disable' || !has(self.tls)",
+                "`sslMode: disable` encrypts nothing: leave `tls` out, or set `sslMode: verify-full`",
+            ),
+            Rule(
+                "self.sslMode != 'require' || !has(self.tls) || !has(self.tls.caSecretRef)",
+                "`sslMode: require` checks no certificate: leave `tls.caSecretRef` out, or set `sslMode: verify-full`",
+            ),
+            Rule(
+                "self.sslMode != 'verify-ca' || has(self.tls) && has(self.tls.caSecretRef)",
+                "`sslMode: verify-ca` needs `tls.caSecretRef`, for public authorities sign anybody's certificate: "
+                "name yours, or set `sslMode: verify-full`",
+            ),
+        )
+    )
 
     host: Host
     """Host name or IP address.
@@ -89,11 +125,8 @@ class PostgresBackend(Model):
 
     When changed: the operator connects anew, Secrets say it, gateways and relays are replaced one at a time.
     """
-    ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the server's certificate. Without it the system's CAs are trusted.
-
-    When changed: the operator connects anew; gateways and relays are replaced one at a time.
-    """
+    tls: Tls | None = None
+    """The authority that signs the server's certificate, and the certificate that is shown to it."""
     admin_secret_ref: SecretRef
     """The Secret with `username` and `password` of the operator's login."""
     schemas: Annotated[tuple[SchemaName, ...], SET] = Field(default=("public",), min_length=1, max_length=64)
@@ -134,7 +167,7 @@ class RedisBackend(Model):
     """The servers (the sentinels in mode sentinel), each as host:port. When changed: as `mode`."""
     master_name: str | None = Field(default=None, min_length=1, max_length=253)
     """The name that the sentinels know the master by. When changed: as `mode`."""
-    tls: Tls | None = None
+    tls: RedisTls | None = None
     """TLS to the servers. Without it connections are not encrypted."""
     admin_secret_ref: SecretRef
     """The Secret with `username` and `password` of the operator's ACL user."""
@@ -142,6 +175,15 @@ class RedisBackend(Model):
 
 class KafkaBackend(Model):
     """The Kafka (KRaft) that is shared by topic prefix. Admin Secret keys: `username`, `password`."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.securityProtocol == 'SASL_SSL' || !has(self.tls)",
+                "`securityProtocol: SASL_PLAINTEXT` encrypts nothing: leave `tls` out, or set SASL_SSL",
+            )
+        )
+    )
 
     bootstrap_servers: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
     """The brokers asked first, each as host:port.
@@ -159,11 +201,8 @@ class KafkaBackend(Model):
     When changed: every tenant's login is set in the new mechanism and removed from the old one; Secrets say it, relays
     are replaced.
     """
-    ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the brokers' certificates. Without it the system's CAs are trusted.
-
-    When changed: the operator connects anew, Secrets hold it, relays are replaced one at a time.
-    """
+    tls: Tls | None = None
+    """The authority that signs the brokers' certificates, and the certificate that is shown to them."""
     admin_secret_ref: SecretRef
     """The Secret with `username` and `password` of the operator's user."""
     replication_factor: Whole = Field(default=3, ge=1, le=32)
@@ -191,6 +230,10 @@ class ObjectStoreBackend(Model):
             Rule(
                 "self.provider == 'aws' || !has(self.iamEndpoint)",
                 "`iamEndpoint` belongs to provider aws: leave it out, MinIO has all at its `endpoint`",
+            ),
+            Rule(
+                "!has(self.tls) || !has(self.endpoint) || self.endpoint.startsWith('https://')",
+                "an http:// endpoint encrypts nothing: leave `tls` out, or write an https:// endpoint",
             ),
             Rule(
                 "self.bucketPrefix == oldSelf.bucketPrefix",
@@ -223,11 +266,8 @@ class ObjectStoreBackend(Model):
         ),
     ] = "hub"
     """What the buckets' names begin with: `{bucketPrefix}-{tenant}`. When changed: refused."""
-    ca_secret_ref: SecretRef | None = None
-    """The Secret whose `ca.crt` signs the service's certificate. Without it the system's CAs are trusted.
-
-    When changed: the operator connects anew, Secrets hold it.
-    """
+    tls: ServerTls | None = None
+    """The authority that signs the service's certificate."""
     admin_secret_ref: SecretRef
     """The Secret with `accessKey` and `secretKey` of the operator's user."""
 

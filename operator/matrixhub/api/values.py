@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     GetJsonSchemaHandler,
     ValidationError,
     WithJsonSchema,
@@ -160,6 +161,13 @@ class Model(BaseModel):
         extra="ignore",
         use_attribute_docstrings=True,
     )
+
+
+class SecretRef(Model):
+    """A Secret in the RealtimeCluster's namespace."""
+
+    name: str = Field(min_length=1, max_length=253)
+    """Name of the Secret. When changed: the operator connects anew with what that Secret holds."""
 
 
 class Metadata(Model):

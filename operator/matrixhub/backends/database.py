@@ -2,10 +2,8 @@
 
 import contextlib
 import socket
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -15,6 +13,7 @@ from psycopg.rows import dict_row
 from matrixhub import metrics
 from matrixhub.api.realtimecluster import PostgresBackend
 from matrixhub.errors import BackendError, Conflict, Rejected, Transient, Unreachable
+from matrixhub.tls import Files, Trust
 
 Connection = psycopg.Connection[dict[str, Any]]
 Statement = sql.Composed | sql.SQL
@@ -25,13 +24,13 @@ LOCK_SECONDS = 2
 """Waiting for a lock queues everybody else behind us, so we don't wait long."""
 
 _REFUSED = ("authentication failed", "no password supplied", "not permitted to log in", "no pg_hba.conf entry")
-_TLS = ("certificate", "SSL", "TLS")
 
 
 class Session:
     """A connection to one cluster's database. Opened at first use, again after it was lost.
 
-    `admin` holds `username`, `password` and perhaps `ca.crt`; `secret` names where they came from, for messages.
+    `admin` holds `username`, `password` and what `tls.Trust.of` reads; `secret` says where they came from, for
+    messages.
     """
 
     def __init__(self, server: PostgresBackend, namespace: str, admin: Mapping[str, str], secret: str = "") -> None:
@@ -40,7 +39,8 @@ class Session:
         self._secret = f"{namespace}/{secret or server.admin_secret_ref.name}"
         self._admin = admin
         self._connection: Connection | None = None
-        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._trust = Trust.of("spec.postgres.tls", admin)
+        self._files: Files | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Connection]:
@@ -86,7 +86,7 @@ class Session:
         """Nothing is left open, no file left behind."""
         self.close_connection()
         if self._files is not None:
-            self._files.cleanup()
+            self._files.close()
             self._files = None
 
     def _live(self) -> Connection:
@@ -106,15 +106,16 @@ class Session:
             if not self._admin.get(key):
                 raise Rejected("AdminSecretInvalid", f"Secret {self._secret} has no key `{key}`, or it is empty")
         server = self.server
+        if self._files is None:
+            self._files = Files(self._trust)
         try:
             connection = psycopg.Connection[dict[str, Any]].connect(
+                self._files.libpq(server.ssl_mode),
                 host=server.host,
                 port=server.port,
                 dbname=server.database,
                 user=self._admin["username"],
                 password=self._admin["password"],
-                sslmode=server.ssl_mode,
-                sslrootcert=self._ca(),
                 connect_timeout=CONNECT_SECONDS,
                 tcp_user_timeout=REQUEST_SECONDS * 1000,
                 application_name="matrixhub",
@@ -130,26 +131,14 @@ class Session:
         connection.prepare_threshold = None  # no statement is run often enough to be worth preparing
         return connection
 
-    def _ca(self) -> str:
-        """Where libpq finds the certificates to trust; the system's when the cluster names none."""
-        if not self.server.ssl_mode.startswith("verify"):
-            return ""
-        if self.server.ca_secret_ref is None:
-            return "system" if self.server.ssl_mode == "verify-full" else ""
-        if not self._admin.get("ca.crt"):
-            raise Rejected(
-                "CaSecretInvalid",
-                f"Secret {self._namespace}/{self.server.ca_secret_ref.name} has no key `ca.crt`, or it is empty",
-            )
-        if self._files is None:
-            self._files = tempfile.TemporaryDirectory(prefix="matrixhub-")
-        path = Path(self._files.name) / "ca.crt"
-        path.write_text(self._admin["ca.crt"])
-        return str(path)
-
     def _refusal(self, error: psycopg.Error) -> BackendError:
         """Why there is no connection. libpq gives no code for this, only a text."""
         text = _one_line(error)
+        if refusal := self._trust.refusal(self._where(), text):
+            return refusal
+        if "no encryption" in text:
+            mode = "set `sslMode: verify-full`" if self.server.ssl_mode == "disable" else "allow it in pg_hba.conf"
+            return Rejected("TlsRequired", f"{self._where()} takes no connection that is not encrypted: {mode}")
         if any(words in text for words in _REFUSED) or (" role " in text and "does not exist" in text):
             return Rejected(
                 "AuthenticationFailed",
@@ -164,10 +153,6 @@ class Session:
         if "permission denied for database" in text:
             grant = f'GRANT CONNECT ON DATABASE "{self.server.database}" TO "{self._admin["username"]}"'
             return Rejected("PermissionDenied", f"the admin of {self._where()} may not connect: {grant}")
-        if any(words in text for words in _TLS):
-            return Rejected(
-                "TlsFailed", f"no trusted connection to {self._where()} with sslMode {self.server.ssl_mode}: {text}"
-            )
         return self._unreachable(error)
 
     def _unreachable(self, error: psycopg.Error) -> Unreachable:

@@ -2,10 +2,11 @@
 
 import base64
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from matrixhub.api.realtimecluster import RealtimeCluster, SecretRef
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.values import SecretRef
 from matrixhub.backends.contract import Backend, Credential, Intent, Phase, Survey
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.kinds import Kind
@@ -13,9 +14,10 @@ from matrixhub.engine.outcome import Basis, Outcome
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import NAMESPACE, Entry
 from matrixhub.engine.vault import Vault
-from matrixhub.errors import BackendError, Rejected
+from matrixhub.errors import BackendError, Rejected, Transient
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import SECRET
+from matrixhub.tls import CERTIFICATE_KEYS
 
 
 class Inbox(Protocol):
@@ -41,15 +43,32 @@ class ServiceDesk:
     accounts: Accounts
     api: KubeApi
     inbox: Inbox
+    held: dict[str, str] = field(default_factory=dict, repr=False)
+    """The admin's credentials that the client was made with."""
 
     def connect(self) -> Backend[Any, Any]:
         """A client whose admin credentials were just read; raises Rejected when they are missing."""
+        plane, admin = self._admin()
+        self.held.clear()
+        self.held.update(admin)
+        plane.authorities[self.kind.name] = admin.get("ca.crt", "")
+        return self.kind.client(plane.cluster, admin, self.accounts.of(plane.cluster, self.kind.account))
+
+    def renewed(self) -> bool:
+        """Whether the admin's credentials are others by now, certificates included; False where nobody can say."""
+        try:
+            _, admin = self._admin()
+        except Transient:
+            return False
+        except Rejected:  # told by the client that is made now
+            return True
+        return admin != self.held
+
+    def _admin(self) -> tuple[Plane, dict[str, str]]:
         plane = self.roster.planes.get(self.cluster)
         if plane is None or (section := self.kind.section(plane.cluster)) is None:
             raise Rejected("ClusterNotFound", f"RealtimeCluster {self.cluster} no longer has this backend")
-        admin = admin_of(self.api, plane.cluster, section)
-        plane.authorities[self.kind.name] = admin.get("ca.crt", "")
-        return self.kind.client(plane.cluster, admin, self.accounts.of(plane.cluster, self.kind.account))
+        return plane, admin_of(self.api, plane.cluster, section)
 
     def members(self) -> Iterable[str]:
         """Every tenant of the RealtimeCluster whose Secrets hold its credentials, if it has a share."""
@@ -94,6 +113,10 @@ class HousingDesk:
     def connect(self) -> Backend[Any, Any]:
         """A fresh client of the Kubernetes API."""
         return self.client()
+
+    def renewed(self) -> bool:
+        """Never: the Kubernetes client reads its own token anew."""
+        return False
 
     def members(self) -> Iterable[str]:
         """Every tenant."""
@@ -192,21 +215,25 @@ def _living(phase: Phase) -> bool:
 
 
 def admin_of(api: KubeApi, cluster: RealtimeCluster, section: Any) -> dict[str, str]:
-    """The admin's credentials for one backend as they now stand in its Secret, and `ca.crt` where one is named.
+    """The admin's credentials for one backend as they now stand in its Secret.
 
+    And `ca.crt`, `tls.crt` and `tls.key` where the section names Secrets with these, and no others.
     Raises Rejected when a Secret or a key of it is missing.
     """
-    reference = getattr(section, "admin_secret_ref", None)
-    admin = _secret(api, cluster.metadata.namespace, reference) if reference else {}
-    admin.pop("ca.crt", None)
-    authority = _authority(api, cluster, section)
-    return {**admin, "ca.crt": authority} if authority else admin
+    namespace, reference = cluster.metadata.namespace, getattr(section, "admin_secret_ref", None)
+    admin = _secret(api, namespace, reference) if reference else {}
+    found = {key: value for key, value in admin.items() if key not in ("ca.crt", *CERTIFICATE_KEYS)}
+    if authority := _authority(api, cluster, section):
+        found["ca.crt"] = authority
+    if shown := getattr(getattr(section, "tls", None), "client_cert_secret_ref", None):
+        secret = _secret(api, namespace, shown)
+        found |= {key: _key(secret, key, namespace, shown) for key in CERTIFICATE_KEYS}
+    return found
 
 
 def _authority(api: KubeApi, cluster: RealtimeCluster, section: Any) -> str:
     """The PEM text of the authority that signs the backend's certificate; empty where none is named."""
-    namespace, tls = cluster.metadata.namespace, getattr(section, "tls", None)
-    reference = getattr(section, "ca_secret_ref", None) or getattr(tls, "ca_secret_ref", None)
+    namespace, reference = cluster.metadata.namespace, getattr(getattr(section, "tls", None), "ca_secret_ref", None)
     return _key(_secret(api, namespace, reference), "ca.crt", namespace, reference) if reference else ""
 
 

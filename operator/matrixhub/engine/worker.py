@@ -45,6 +45,10 @@ class Desk(Protocol):
         """A fresh client, its credentials just read; called in the worker's thread. Raises BackendError."""
         ...
 
+    def renewed(self) -> bool:
+        """Whether a fresh client would have other credentials; called in the worker's thread."""
+        ...
+
     def members(self) -> Iterable[str]:
         """Every tenant that belongs to this backend."""
         ...
@@ -138,6 +142,8 @@ class Worker:
 
     async def _turn(self) -> None:
         now = time.monotonic()
+        if self._backend is not None and now >= self._next_resync and await self._call(self._desk.renewed):
+            self._outdated = True
         if self._outdated:
             self._outdated = False
             self._next_resync = 0.0

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from matrixhub.api.realtimecluster import Tls
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import SECRET, Manifest
+from matrixhub.tls import CERTIFICATE_KEYS
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,18 @@ class Mounted:
         """The volume: those keys, and no other."""
         items = [{"key": key, "path": key} for key in self.keys]
         return {"name": self.name, "secret": {"secretName": self.secret, "items": items}}
+
+
+def trusted(backend: str, tls: Tls | None) -> tuple[Mounted, ...]:
+    """What pods mount to reach a backend: `<backend>-ca` and `<backend>-client`, where its section names them."""
+    found = []
+    if tls and tls.ca_secret_ref:
+        field = f"spec.{backend}.tls.caSecretRef"
+        found.append(Mounted(f"{backend}-ca", tls.ca_secret_ref.name, ("ca.crt",), field))
+    if tls and tls.client_cert_secret_ref:
+        field = f"spec.{backend}.tls.clientCertSecretRef"
+        found.append(Mounted(f"{backend}-client", tls.client_cert_secret_ref.name, CERTIFICATE_KEYS, field))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

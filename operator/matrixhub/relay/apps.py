@@ -9,9 +9,10 @@ import psycopg
 from psycopg import sql
 
 from matrixhub.api import naming
-from matrixhub.errors import Unreachable
+from matrixhub.errors import Rejected, Unreachable
 from matrixhub.relay.settings import Apps as Place
 from matrixhub.relay.settings import Logins
+from matrixhub.tls import Files
 
 FRESH_SECONDS = 5.0
 """How long what was read is believed, as the gateways believe theirs."""
@@ -83,7 +84,7 @@ class Apps:
         by_id = {naming.app_id(tenant): tenant for tenant in wanted}
         try:
             rows = await self._rows(list(by_id))
-        except psycopg.Error as error:
+        except (psycopg.Error, Rejected, OSError) as error:
             await self.close()
             place = f"{self._place.host}:{self._place.port}"
             self._failure, self._failed_at = (
@@ -96,21 +97,28 @@ class Apps:
 
     async def _rows(self, ids: list[str]) -> list[tuple[str, str, str, bool]]:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
+            self._connection = await self._connected()
+        cursor = await self._connection.execute(self._query, (ids,))
+        return await cursor.fetchall()
+
+    async def _connected(self) -> psycopg.AsyncConnection:
+        """A new connection, with the certificates as they are now."""
+        files = Files(self._place.tls.trust("spec.postgres.tls"))
+        try:
+            return await psycopg.AsyncConnection.connect(
+                files.libpq(self._place.ssl_mode),
                 host=self._place.host,
                 port=self._place.port,
                 dbname=self._place.database,
                 user=self._logins.apps_username,
                 password=self._logins.apps_password,
-                sslmode=self._place.ssl_mode,
-                sslrootcert=self._place.ca_file or None,
                 connect_timeout=CONNECT_SECONDS,
                 options=f"-c statement_timeout={STATEMENT_MILLISECONDS}",
                 application_name="matrixhub-relay",
                 autocommit=True,
             )
-        cursor = await self._connection.execute(self._query, (ids,))
-        return await cursor.fetchall()
+        finally:
+            files.close()
 
     async def close(self) -> None:
         """The connection is closed; the next question opens one."""

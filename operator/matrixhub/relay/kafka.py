@@ -1,7 +1,6 @@
 """Kafka as the relay sees it: records in, offsets and dead letters out. The only file that imports the driver."""
 
 import logging
-import ssl
 import threading
 import time
 import warnings
@@ -287,7 +286,7 @@ def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
 
 def connection(place: Kafka, logins: Logins) -> dict[str, Any]:
     """What every client of the driver is told."""
-    tls = ssl.create_default_context(cafile=place.ca_file or None) if place.security_protocol == "SASL_SSL" else None
+    tls = place.tls.trust("spec.kafka.tls").context() if place.security_protocol == "SASL_SSL" else None
     return {
         "bootstrap_servers": list(place.bootstrap_servers),
         "client_id": "matrixhub-relay",

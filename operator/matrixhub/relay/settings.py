@@ -9,6 +9,21 @@ from pydantic import Field
 
 from matrixhub.api.dataplane import Route
 from matrixhub.api.values import Model
+from matrixhub.tls import Trust
+
+
+class Tls(Model):
+    """PEM files; an empty name is none."""
+
+    ca_file: str = ""
+    """The authority that signs the servers' certificates; the system's are trusted without it."""
+    certificate_file: str = ""
+    """What is shown to the servers."""
+    key_file: str = ""
+
+    def trust(self, section: str) -> Trust:
+        """What the files hold now. Raises OSError."""
+        return Trust.read(section, self.ca_file, self.certificate_file, self.key_file)
 
 
 class Kafka(Model):
@@ -17,8 +32,7 @@ class Kafka(Model):
     bootstrap_servers: tuple[str, ...] = Field(min_length=1)
     security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT"] = "SASL_SSL"
     sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256"] = "SCRAM-SHA-512"
-    ca_file: str = ""
-    """PEM file of the authority that signs the brokers' certificates; the system's are trusted without it."""
+    tls: Tls = Tls()
     group: str
     """The consumer group."""
 
@@ -39,7 +53,7 @@ class Apps(Model):
     port: int = 5432
     database: str
     ssl_mode: str = "verify-full"
-    ca_file: str = ""
+    tls: Tls = Tls()
     schema_name: str
     """The schema with the table `applications`."""
 

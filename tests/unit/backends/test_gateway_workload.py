@@ -157,17 +157,19 @@ def test_authorities_and_certificates_are_mounted_and_told() -> None:
             "host": "db",
             "database": "hub",
             "adminSecretRef": {"name": "a"},
-            "caSecretRef": {"name": "postgres-ca"},
+            "tls": {"caSecretRef": {"name": "postgres-ca"}, "clientCertSecretRef": {"name": "postgres-mtls"}},
         },
         redis={
             "nodes": ["redis:6379"],
             "adminSecretRef": {"name": "a"},
-            "tls": {"caSecretRef": {"name": "redis-ca"}},
+            "tls": {"caSecretRef": {"name": "redis-ca"}, "clientCertSecretRef": {"name": "redis-mtls"}},
         },
     )
     assert {each.secret: each.keys for each in mounted(on)} == {
         "postgres-ca": ("ca.crt",),
+        "postgres-mtls": ("tls.crt", "tls.key"),
         "redis-ca": ("ca.crt",),
+        "redis-mtls": ("tls.crt", "tls.key"),
         "gateway-tls": ("tls.crt", "tls.key"),
     }
     paths = {each["name"]: each["mountPath"] for each in container(on)["volumeMounts"]}
@@ -179,7 +181,11 @@ def test_authorities_and_certificates_are_mounted_and_told() -> None:
     told = variables(on)
     assert told["PGSSLMODE"] == "verify-full"
     assert told["PGSSLROOTCERT"] == secrets["postgres-ca"] + "/ca.crt"
+    assert told["PGSSLCERT"] == secrets["postgres-mtls"] + "/tls.crt"
+    assert told["PGSSLKEY"] == secrets["postgres-mtls"] + "/tls.key"
     assert told["DATABASE_REDIS_MASTER_TLS_ENABLED"] == "true"
+    assert told["DATABASE_REDIS_MASTER_TLS_CLIENT_CERT_PATH"] == secrets["redis-mtls"] + "/tls.crt"
+    assert told["DATABASE_REDIS_MASTER_TLS_CLIENT_KEY_PATH"] == secrets["redis-mtls"] + "/tls.key"
     assert told["DATABASE_REDIS_MASTER_TLS_CA_PATH"] == secrets["redis-ca"] + "/ca.crt"
     assert told["SSL_CERT_PATH"] == secrets["gateway-tls"] + "/tls.crt"
     assert container(on)["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"

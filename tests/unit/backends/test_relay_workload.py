@@ -25,7 +25,7 @@ ROUTES = [
     {"topics": "*.institution.*", "channel": "{domain}.{event}"},
     {"topics": "*.*.*", "channel": "private-{key}", "event": "{domain}-{event}"},
 ]
-CA = {"caSecretRef": {"name": "ca"}}
+TLS = {"tls": {"caSecretRef": {"name": "ca"}, "clientCertSecretRef": {"name": "client"}}}
 
 
 def hub(*, gateway: dict[str, Any] | None = None, relay: dict[str, Any] | None = None, **spec: Any) -> RealtimeCluster:
@@ -34,8 +34,8 @@ def hub(*, gateway: dict[str, Any] | None = None, relay: dict[str, Any] | None =
 
 
 def secured() -> RealtimeCluster:
-    kafka = {"bootstrapServers": ["kafka:9093"], "adminSecretRef": {"name": "a"}, **CA}
-    postgres = {"host": "db", "database": "hub", "adminSecretRef": {"name": "a"}, **CA}
+    kafka = {"bootstrapServers": ["kafka:9093"], "adminSecretRef": {"name": "a"}, **TLS}
+    postgres = {"host": "db", "database": "hub", "adminSecretRef": {"name": "a"}, **TLS}
     return hub(gateway={"tls": {"secretName": "gateway-tls"}}, kafka=kafka, postgres=postgres)
 
 
@@ -76,19 +76,20 @@ def test_the_program_understands_its_settings() -> None:
     assert told.kafka.bootstrap_servers == ("kafka:9092",)
     assert told.kafka.group == naming.relay("matrixhub/main")
     assert told.apps.schema_name == naming.gateway("matrixhub/main")
-    assert (told.gateway.url, told.gateway.certificate_file, told.kafka.ca_file) == ("http://10.0.0.7:80", "", "")
+    assert (told.gateway.url, told.gateway.certificate_file, told.kafka.tls.ca_file) == ("http://10.0.0.7:80", "", "")
 
 
 def test_what_it_trusts_is_mounted_where_its_settings_say() -> None:
     on = secured()
     told = settings(on)
-    files = [told.kafka.ca_file, told.apps.ca_file, told.gateway.certificate_file]
+    trusted = [(each.ca_file, each.certificate_file, each.key_file) for each in (told.kafka.tls, told.apps.tls)]
+    files = [*trusted[0], *trusted[1], told.gateway.certificate_file]
     mounts = {each["name"]: each["mountPath"] for each in container(on)["volumeMounts"]}
     volumes = {each["name"]: each.get("secret") for each in template(on)["spec"]["volumes"]}
-    assert files == [f"{mounts[each.name]}/{each.keys[0]}" for each in mounted(on)]
+    assert files == [f"{mounts[each.name]}/{key}" for each in mounted(on) for key in each.keys]
     assert told.gateway.url == "https://10.0.0.7:80"
     assert volumes["gateway-certificate"]["items"] == [{"key": "tls.crt", "path": "tls.crt"}]
-    assert "tls.key" not in json.dumps(objects(on))
+    assert "tls.key" not in json.dumps(volumes["gateway-certificate"])
 
 
 def test_its_logins_come_from_the_accounts_secret_under_the_names_that_it_reads() -> None:

@@ -103,6 +103,9 @@ class ToyDesk:
     def connect(self) -> Toy:
         return self.toy
 
+    def renewed(self) -> bool:
+        return False
+
     def members(self) -> Iterable[str]:
         return list(self.tenants)
 

@@ -19,10 +19,15 @@ from matrixhub.errors import Conflict, Rejected, Transient
 
 
 class Apps:
-    """The table in the schema of the gateways' role. Connects at first use, again after the connection was lost."""
+    """The table in the schema of the gateways' role. Connects at first use, again after the connection was lost.
 
-    def __init__(self, cluster: RealtimeCluster, postgres: PostgresBackend, account: ServiceAccount, ca: str) -> None:
-        login = {"username": account.login, "password": account.password, "ca.crt": ca}
+    `trusted` is what `tls.Trust.of` reads.
+    """
+
+    def __init__(
+        self, cluster: RealtimeCluster, postgres: PostgresBackend, account: ServiceAccount, trusted: Mapping[str, str]
+    ) -> None:
+        login = {**trusted, "username": account.login, "password": account.password}
         secret = naming.accounts_secret(cluster.metadata.name)
         self._role = account.login
         self._session = Session(postgres, cluster.metadata.namespace, login, secret)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
-from matrixhub.backends.gateway import settings, workload
+from matrixhub.backends.gateway import workload
 from matrixhub.backends.gateway.apps import Apps
 from matrixhub.backends.gateway.desired import binding, desired, gateway, stores
 from matrixhub.backends.gateway.plan import Action, plan
@@ -68,8 +68,12 @@ class Client:
     def _connected(self) -> Apps:
         if self._apps is None:
             postgres, _ = stores(self._cluster)
-            authority = self._contents().values.get((settings.POSTGRES_CA, "ca.crt"), "")
-            self._apps = Apps(self._cluster, postgres, self._account, base64.b64decode(authority).decode())
+            trusted = {
+                key: base64.b64decode(value).decode(errors="replace")
+                for (volume, key), value in self._contents().values.items()
+                if volume in ("postgres-ca", "postgres-client")
+            }
+            self._apps = Apps(self._cluster, postgres, self._account, trusted)
         return self._apps
 
     def _contents(self) -> mounts.Contents:

@@ -67,6 +67,8 @@ def binding(intent: Intent) -> Mapping[str, str]:
         "PUSHER_PORT": str(port),
         "PUSHER_SCHEME": scheme,
     }
+    if intent.ca:
+        values["ca.crt"] = intent.ca
     if credential.master_key:
         values["PUSHER_ENCRYPTION_MASTER_KEY_BASE64"] = credential.master_key
     return values

@@ -12,8 +12,8 @@ from matrixhub.backends.gateway.table import TABLE
 
 WEBSOCKET_PORT, METRICS_PORT = 6001, 9601
 FOLDER = "/etc/gateway"
-CONFIG, POSTGRES_CA, REDIS_CA, CERTIFICATE = "config", "postgres-ca", "redis-ca", "certificate"
-"""What is mounted below `FOLDER`, by the name of its volume."""
+CONFIG, CERTIFICATE = "config", "certificate"
+"""What is mounted below `FOLDER`, by the name of its volume, beside what `mounts.trusted` says."""
 DRAIN_SECONDS = 5
 """How long a gateway that ends still answers, after it has closed its sockets: measured, none came too late."""
 CONNECT_SECONDS = 3
@@ -124,8 +124,10 @@ def _postgres(spec: PostgresBackend, login: str) -> dict[str, str]:
         "PGSSLMODE": spec.ssl_mode,
         "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
     }
-    if spec.ca_secret_ref:
-        values["PGSSLROOTCERT"] = f"{FOLDER}/{POSTGRES_CA}/ca.crt"
+    if spec.tls and spec.tls.ca_secret_ref:
+        values["PGSSLROOTCERT"] = f"{FOLDER}/postgres-ca/ca.crt"
+    if spec.tls and spec.tls.client_cert_secret_ref:
+        values |= {"PGSSLCERT": f"{FOLDER}/postgres-client/tls.crt", "PGSSLKEY": f"{FOLDER}/postgres-client/tls.key"}
     return values
 
 
@@ -136,7 +138,11 @@ def _redis(spec: RedisBackend, login: str) -> dict[str, str]:
         values |= {"DATABASE_REDIS_HOST": host, "DATABASE_REDIS_PORT": str(port)}
     if spec.tls and spec.tls.enabled:
         for hop in ("MASTER", "SENTINEL"):
-            values[f"DATABASE_REDIS_{hop}_TLS_ENABLED"] = "true"
+            tls = f"DATABASE_REDIS_{hop}_TLS"
+            values[f"{tls}_ENABLED"] = "true"
             if spec.tls.ca_secret_ref:
-                values[f"DATABASE_REDIS_{hop}_TLS_CA_PATH"] = f"{FOLDER}/{REDIS_CA}/ca.crt"
+                values[f"{tls}_CA_PATH"] = f"{FOLDER}/redis-ca/ca.crt"
+            if spec.tls.client_cert_secret_ref:
+                values[f"{tls}_CLIENT_CERT_PATH"] = f"{FOLDER}/redis-client/tls.crt"
+                values[f"{tls}_CLIENT_KEY_PATH"] = f"{FOLDER}/redis-client/tls.key"
     return values

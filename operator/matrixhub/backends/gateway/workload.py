@@ -9,8 +9,9 @@ from matrixhub.backends.contract import ServiceAccount
 from matrixhub.backends.gateway import settings
 from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, gateway, stores
 from matrixhub.kube.manifests import described, pod, resources, sealed
-from matrixhub.kube.mounts import Mounted
+from matrixhub.kube.mounts import Mounted, trusted
 from matrixhub.kube.resources import Manifest
+from matrixhub.tls import CERTIFICATE_KEYS
 
 COMPONENT = "gateway"
 CONFIG_FILE = "config.toml"
@@ -29,16 +30,10 @@ PROGRESS_SECONDS = 120
 def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
     """The Secrets that pods mount."""
     postgres, redis = stores(cluster)
-    found = []
-    if postgres.ca_secret_ref:
-        name, field = postgres.ca_secret_ref.name, "spec.postgres.caSecretRef"
-        found.append(Mounted(settings.POSTGRES_CA, name, ("ca.crt",), field))
-    if redis.tls and redis.tls.enabled and redis.tls.ca_secret_ref:
-        name, field = redis.tls.ca_secret_ref.name, "spec.redis.tls.caSecretRef"
-        found.append(Mounted(settings.REDIS_CA, name, ("ca.crt",), field))
+    found = (*trusted("postgres", postgres.tls), *trusted("redis", redis.tls))
     if tls := gateway(cluster).tls:
-        found.append(Mounted(settings.CERTIFICATE, tls.secret_name, ("tls.crt", "tls.key"), "spec.gateway.tls"))
-    return tuple(found)
+        found += (Mounted(settings.CERTIFICATE, tls.secret_name, CERTIFICATE_KEYS, "spec.gateway.tls"),)
+    return found
 
 
 def manifests(cluster: RealtimeCluster, account: ServiceAccount, mounts: Sequence[str]) -> tuple[Manifest, ...]:

@@ -39,7 +39,7 @@ class Client:
 
         Raises:
             Unreachable: no broker answers.
-            Rejected: `AdminSecretInvalid`, `AuthenticationFailed`, `CertificateInvalid`, `PermissionDenied`, or
+            Rejected: `AdminSecretInvalid`, `AuthenticationFailed`, `PermissionDenied`, one of `tls.REASONS`, or
                 `AuthorizerMissing` where Kafka enforces no ACLs at all.
         """
         wildcard = reads.acl_filter(principal_filter="User:*", permission_type=codes.ALLOW)

@@ -18,6 +18,7 @@ from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.kafka.desired import address
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
+from matrixhub.tls import Trust
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
@@ -81,7 +82,7 @@ class Session:
             raise ValueError(f"RealtimeCluster {cluster.key} has no kafka")
         self._kafka = kafka_spec
         self._secret = secret
-        self._cluster = cluster.key
+        self._trust = Trust.of("spec.kafka.tls", secret) if kafka_spec.security_protocol == "SASL_SSL" else None
         self._secret_name = f"{cluster.metadata.namespace}/{kafka_spec.admin_secret_ref.name}"
         self._manager: Any = None
         self._net: Any = None
@@ -146,7 +147,7 @@ class Session:
         return [await future for future in futures]
 
     def _connect(self) -> None:
-        tls = self._tls()
+        tls = self._trust.context() if self._trust else None
         host, port = self._answering(tls)
         settings = {
             "bootstrap_servers": [f"{host}:{port}"],
@@ -222,15 +223,14 @@ class Session:
         except KeyError:
             raise Rejected("AdminSecretInvalid", f"Secret {self._secret_name} has no key `{name}`: add it") from None
 
-    def _tls(self) -> ssl.SSLContext | None:
-        if self._kafka.security_protocol != "SASL_SSL":
+    def _distrust(self, server: str, error: Exception) -> BackendError | None:
+        """Our error for one that came of a certificate, the brokers' or ours."""
+        if self._trust is None:
             return None
-        try:
-            return ssl.create_default_context(cadata=self._secret.get("ca.crt"))
-        except (ssl.SSLError, ValueError) as error:
-            raise Rejected(
-                "CertificateInvalid", f"`ca.crt` of the Kafka of {self._cluster} holds no certificate in PEM: {error}"
-            ) from error
+        if refusal := self._trust.refusal(server, error):
+            return refusal
+        complaints = (self._trust.complaint(*address(each)) for each in self._kafka.bootstrap_servers)
+        return next((told for each in complaints if each and (told := self._trust.refusal(server, each))), None)
 
     def _translated(self, error: Exception) -> Exception:
         """Our error for one that concerns the whole backend; the same error when it is none we know."""
@@ -241,11 +241,9 @@ class Session:
                 f"kafka at {servers} refused the user in Secret {self._secret_name} with "
                 f"{self._kafka.sasl_mechanism}: put the right `username` and `password` there",
             )
-        if isinstance(error, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return Rejected(
-                "CertificateInvalid", f"kafka at {servers} shows a certificate that its CA did not sign: {error}"
-            )
         if isinstance(error, _LOST):
+            if refusal := self._distrust(f"kafka at {servers}", error):
+                return refusal
             return Unreachable(f"kafka at {servers} does not answer: {error}")
         return error
 

@@ -1,7 +1,5 @@
 """The object store of one RealtimeCluster, as the engine drives it."""
 
-import ssl
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +9,7 @@ from typing import TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, SSLError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 from minio.error import MinioAdminException
 from urllib3 import PoolManager, Retry, Timeout
@@ -27,6 +25,7 @@ from matrixhub.backends.objectstore.buckets import Buckets, code
 from matrixhub.backends.objectstore.minio import Minio, error_body
 from matrixhub.backends.objectstore.state import State
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
+from matrixhub.tls import REASONS, Files, Trust
 
 THREADS = 16
 """Requests under way at once."""
@@ -81,16 +80,13 @@ _BUSY = (
 class _Connections:
     """The drivers of one object store, each made once: a boto3 client costs 100 ms."""
 
-    def __init__(self, store: ObjectStoreBackend, key: str, secret: str, authority: str) -> None:
-        self._authority = tempfile.NamedTemporaryFile("w", suffix=".crt") if authority else None  # noqa: SIM115 (closed by `close`)
-        if self._authority:
-            self._authority.write(authority)
-            self._authority.flush()
+    def __init__(self, store: ObjectStoreBackend, key: str, secret: str, trust: Trust) -> None:
+        self._files = Files(trust)
         self._pool = PoolManager(
             maxsize=THREADS,
             timeout=Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
             retries=Retry(1, redirect=0, allowed_methods=None),
-            ssl_context=ssl.create_default_context(cadata=authority or None),
+            ssl_context=trust.context(),
         )
         session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=store.region)
         config = Config(
@@ -101,7 +97,7 @@ class _Connections:
             request_checksum_calculation="when_required",
             s3={"addressing_style": "path" if store.endpoint else "auto"},
         )
-        verify = self._authority.name if self._authority else None
+        verify = self._files.ca or None
         self._s3 = session.client("s3", endpoint_url=store.endpoint, config=config, verify=verify)
         self._s3.meta.events.register("before-call", _counted)
         self.buckets = Buckets(self._s3, store.provider, store.region)
@@ -118,8 +114,7 @@ class _Connections:
         self.threads.shutdown(cancel_futures=True)
         self._s3.close()
         self._pool.clear()
-        if self._authority:
-            self._authority.close()
+        self._files.close()
 
 
 class Client:
@@ -127,6 +122,7 @@ class Client:
 
     def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
         self._cluster, self._admin = cluster, admin
+        self._trust = Trust.of("spec.objectStore.tls", admin)
         self._open: _Connections | None = None
 
     @property
@@ -144,7 +140,7 @@ class Client:
         """The drivers. Raises `Rejected` when the admin Secret or the cluster lacks something."""
         if self._open is None:
             store = self._store
-            for key in ("accessKey", "secretKey", *(["ca.crt"] if store.ca_secret_ref else [])):
+            for key in ("accessKey", "secretKey"):
                 if not self._admin.get(key):
                     raise Rejected(
                         "AdminSecretInvalid", f"Secret {self._secret} has no `{key}`: the object store's admin needs it"
@@ -153,9 +149,7 @@ class Client:
                 raise Rejected(
                     "EndpointInvalid", "objectStore.endpoint must be MinIO's address, such as https://minio:9000"
                 )
-            self._open = _Connections(
-                store, self._admin["accessKey"], self._admin["secretKey"], self._admin.get("ca.crt", "")
-            )
+            self._open = _Connections(store, self._admin["accessKey"], self._admin["secretKey"], self._trust)
         return self._open
 
     def prepare(self) -> Survey:
@@ -251,10 +245,8 @@ class Client:
         """The one place where drivers' errors become ours. Only codes are quoted: messages may name keys."""
         store = self._store
         where = f"{store.provider} at {store.endpoint or store.region}"
-        if isinstance(error, SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return Rejected(
-                "CertificateInvalid", f"{where} shows a certificate that objectStore.caSecretRef does not vouch for"
-            )
+        if refusal := self._trust.refusal(where, error):
+            return refusal
         if isinstance(error, (NoConnection, HTTPClientError, HTTPError)):
             return Unreachable(f"{where} does not answer: {type(error).__name__}")
         if isinstance(error, zipfile.BadZipFile):
@@ -297,7 +289,7 @@ def _said(error: Exception) -> tuple[str, str]:
     return type(error).__name__, ""
 
 
-_WHOLE = ("Unreachable", "AuthenticationFailed", "PermissionDenied", "CertificateInvalid")
+_WHOLE = ("Unreachable", "AuthenticationFailed", "PermissionDenied", *REASONS)
 """Reasons that speak of the store rather than of one tenant."""
 
 

@@ -151,6 +151,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
         "sslmode": server.ssl_mode,
         "uri": f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{server.port}"
         f"/{quote(server.database, safe='')}?sslmode={server.ssl_mode}",
+        **({"ca.crt": intent.ca} if intent.ca else {}),
     }
 
 

@@ -19,6 +19,7 @@ from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, S
 from matrixhub.backends.redis.sweep import Sweep
 from matrixhub.backends.redis.topology import Reach, Topology
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
+from matrixhub.tls import Trust
 
 T = TypeVar("T")
 Plans = Mapping[str, tuple[Action, ...]]
@@ -142,8 +143,8 @@ class Client:
             for key in ("username", "password"):
                 if not self._admin.get(key):
                     raise Rejected("AdminSecretInvalid", f"Secret {source} has no key `{key}`: put it there")
-            tls = spec.tls is not None and spec.tls.enabled
-            login = Login(self._admin["username"], self._admin["password"], source, tls, self._admin.get("ca.crt"))
+            trust = Trust.of("spec.redis.tls", self._admin) if spec.tls and spec.tls.enabled else None
+            login = Login(self._admin["username"], self._admin["password"], source, trust)
             self._topology = Topology(spec, login)
         return self._topology
 

@@ -14,6 +14,7 @@ from matrixhub import metrics
 from matrixhub.backends.redis.acl import Command
 from matrixhub.backends.redis.commands import PROBE, SCRIPTS, Vocabulary
 from matrixhub.errors import Rejected, Transient, Unreachable
+from matrixhub.tls import Files, Trust
 
 CONNECT_TIMEOUT = 3.0
 REQUEST_TIMEOUT = 10.0
@@ -29,8 +30,8 @@ class Login:
     username: str | None
     password: str | None
     source: str
-    tls: bool = False
-    ca: str | None = None
+    trust: Trust | None = None
+    """What connections are encrypted with, if they are."""
 
     def __repr__(self) -> str:
         return f"Login({self.source})"
@@ -51,9 +52,17 @@ class Node:
     def __init__(self, host: str, port: int, login: Login) -> None:
         self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._login = login
+        self._at = (host, port)
+        self._files = Files(login.trust) if login.trust else None
         options: dict[str, Any] = {}
-        if login.tls:
-            options = {"connection_class": redis.SSLConnection, "ssl_ca_data": login.ca, "ssl_check_hostname": True}
+        if self._files:
+            options = {
+                "connection_class": redis.SSLConnection,
+                "ssl_check_hostname": True,
+                "ssl_ca_certs": self._files.ca or None,
+                "ssl_certfile": self._files.certificate or None,
+                "ssl_keyfile": self._files.key or None,
+            }
         self._pool = redis.ConnectionPool(
             host=host,
             port=port,
@@ -122,6 +131,15 @@ class Node:
     def close(self) -> None:
         """Its connections are closed."""
         self._pool.disconnect()
+        if self._files:
+            self._files.close()
+
+    def _distrust(self, error: Exception) -> Rejected | None:
+        """Our error for one that came of a certificate, the server's or ours."""
+        if (trust := self._login.trust) is None:
+            return None
+        server = f"redis at {self.name}"
+        return trust.refusal(server, error) or trust.refusal(server, trust.complaint(*self._at))
 
     @staticmethod
     def _reply(connection: Any) -> Reply:
@@ -149,13 +167,7 @@ class Node:
                 f"redis at {self.name}: {error}; ACL SETUSER {user} {f'+{command[1]}' if command else '~tenant:*'}",
             ) from error
         except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise Rejected(
-                    "CertificateRefused",
-                    f"redis at {self.name} shows a certificate that cannot be verified ({error}): "
-                    "put the authority that signed it into the Secret of spec.redis.tls.caSecretRef, as `ca.crt`",
-                ) from error
-            raise Unreachable(f"redis at {self.name} does not answer: {error}") from error
+            raise self._distrust(error) or Unreachable(f"redis at {self.name} does not answer: {error}") from error
         except (redis.ReadOnlyError, redis.exceptions.MasterDownError, redis.exceptions.ClusterDownError,
                 redis.exceptions.TryAgainError) as error:  # fmt: skip
             raise Transient("Failover", f"redis at {self.name} is changing roles: {error}") from error

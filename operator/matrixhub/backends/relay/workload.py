@@ -6,18 +6,18 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.api.dataplane import Gateway, Relay
-from matrixhub.api.realtimecluster import KafkaBackend, PostgresBackend, RealtimeCluster
+from matrixhub.api.realtimecluster import KafkaBackend, PostgresBackend, RealtimeCluster, Tls
 from matrixhub.errors import Rejected
 from matrixhub.kube.manifests import described, pod, resources, sealed
-from matrixhub.kube.mounts import Mounted
+from matrixhub.kube.mounts import Mounted, trusted
 from matrixhub.kube.resources import Manifest
 
 COMPONENT = "relay"
 PORT = 9102
 FOLDER = "/etc/relay"
 CONFIG, CONFIG_FILE = "config", "relay.json"
-KAFKA_CA, POSTGRES_CA, GATEWAY_CERTIFICATE = "kafka-ca", "postgres-ca", "gateway-certificate"
-"""What is mounted below `FOLDER`, by the name of its volume."""
+GATEWAY_CERTIFICATE = "gateway-certificate"
+"""What is mounted below `FOLDER`, by the name of its volume, beside what `mounts.trusted` says."""
 GRACE_SECONDS, SPARE_SECONDS = 20, 10
 """How long what is under way may take after SIGTERM, and what leaving Kafka may take on top."""
 PROGRESS_SECONDS = 120
@@ -35,14 +35,16 @@ def parts(cluster: RealtimeCluster) -> tuple[Relay, Gateway, KafkaBackend, Postg
 def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
     """The Secrets that pods mount. Of the gateways' certificate they get the public half."""
     _, gateway, kafka, postgres = parts(cluster)
-    found = []
-    if kafka.ca_secret_ref:
-        found.append(Mounted(KAFKA_CA, kafka.ca_secret_ref.name, ("ca.crt",), "spec.kafka.caSecretRef"))
-    if postgres.ca_secret_ref:
-        found.append(Mounted(POSTGRES_CA, postgres.ca_secret_ref.name, ("ca.crt",), "spec.postgres.caSecretRef"))
+    found = (*trusted("kafka", kafka.tls), *trusted("postgres", postgres.tls))
     if gateway.tls:
-        found.append(Mounted(GATEWAY_CERTIFICATE, gateway.tls.secret_name, ("tls.crt",), "spec.gateway.tls"))
-    return tuple(found)
+        found += (Mounted(GATEWAY_CERTIFICATE, gateway.tls.secret_name, ("tls.crt",), "spec.gateway.tls"),)
+    return found
+
+
+def _tls(backend: str, tls: Tls | None) -> dict[str, str]:
+    """Where the program finds what is mounted of `mounts.trusted`; nothing where nothing is."""
+    files = {"ca.crt": "caFile", "tls.crt": "certificateFile", "tls.key": "keyFile"}
+    return {files[key]: f"{FOLDER}/{each.name}/{key}" for each in trusted(backend, tls) for key in each.keys}
 
 
 def config(cluster: RealtimeCluster, gateway_address: str) -> str:
@@ -55,7 +57,7 @@ def config(cluster: RealtimeCluster, gateway_address: str) -> str:
             "bootstrapServers": list(kafka.bootstrap_servers),
             "securityProtocol": kafka.security_protocol,
             "saslMechanism": kafka.sasl_mechanism,
-            "caFile": f"{FOLDER}/{KAFKA_CA}/ca.crt" if kafka.ca_secret_ref else "",
+            "tls": _tls("kafka", kafka.tls),
             "group": naming.relay(cluster.key),
         },
         "gateway": {
@@ -67,7 +69,7 @@ def config(cluster: RealtimeCluster, gateway_address: str) -> str:
             "port": postgres.port,
             "database": postgres.database,
             "sslMode": postgres.ssl_mode,
-            "caFile": f"{FOLDER}/{POSTGRES_CA}/ca.crt" if postgres.ca_secret_ref else "",
+            "tls": _tls("postgres", postgres.tls),
             "schemaName": login,
         },
         "port": PORT,
