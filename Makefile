@@ -44,9 +44,10 @@ bench: .venv/ready ## the benchmarks: one table, and .stand/bench.json
 format: .venv/ready ## puts the code in its form
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-generate: .venv/ready ## writes what is generated from the models
+generate: .venv/ready ## writes what is generated from the models and from the chart
 	@$(BIN)/python -m matrixhub.api.crd
 	@$(BIN)/python dev/reference.py
+	@$(BIN)/python dev/chart.py
 
 lock: $(UV) ## resolves the dependencies anew
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-annotate \

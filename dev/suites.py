@@ -24,6 +24,7 @@ SUITES = {
     ),
     "tenants": ("tests/e2e",),
     "leader": ("tests/e2e/test_leader.py", "tests/e2e/test_release.py"),
+    "chart": ("tests/chart",),
     "relay": ("tests/backends/test_relay.py",),
     "kafka": ("tests/backends/test_kafka*.py", "tests/backends/test_consumer_lag.py"),
     "databases": (

@@ -22,11 +22,15 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class Image:
-    """A name, how it starts, and its layers, the lowest first: from the cache, or a tree that is filled when asked."""
+    """A name, how it starts, and its layers, the lowest first: from the cache, or a tree that is filled when asked.
+
+    `labels` are told when asked.
+    """
 
     name: str
     layers: tuple[Recipe | Fill, ...]
     config: dict[str, object] = field(hash=False)
+    labels: Callable[[], dict[str, str]] = dict
 
 
 def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -62,7 +66,7 @@ def _config(image: Image, layers: Iterable[Path]) -> bytes:
         {
             "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
-            "config": image.config,
+            "config": {**image.config, "Labels": image.labels()},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer.stem}" for layer in layers]},
         }
     ).encode()
@@ -82,6 +86,7 @@ class _Layout:
             "mediaType": f"{_TYPE}.manifest.v1+json",
             "config": self._blob(f"{_TYPE}.config.v1+json", _config(image, layers)),
             "layers": [_descriptor(f"{_TYPE}.layer.v1.tar", file.stem, file.stat().st_size) for file in layers],
+            "annotations": image.labels(),
         }
         entry = self._blob(f"{_TYPE}.manifest.v1+json", json.dumps(manifest).encode())
         self._manifests.append({**entry, "annotations": {"io.containerd.image.name": image.name}})

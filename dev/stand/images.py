@@ -7,11 +7,12 @@ import shutil
 import tomllib
 from pathlib import Path
 
+from stand import sbom
 from stand.archive import Image
 from stand.layers import BASE, DEPENDENCIES, PYTHON, PYTHON_PACKAGES, compiled
 from stand.recipes import BUSYBOX as BUSYBOX_RECIPE
 from stand.recipes import SOCKUDO, program
-from stand.run import output
+from stand.run import Failure, output
 from stand.state import CHECKOUT
 
 _NOBODY = "65532:65532"
@@ -56,6 +57,39 @@ def _entry() -> str:
     return f"#!/usr/bin/python3.11 -I\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
 
 
+def _labels() -> dict[str, str]:
+    """What the Dockerfile says of its image."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    named = "org.opencontainers.image"
+    return {
+        f"{named}.title": "Matrix Hub",
+        f"{named}.description": project["description"],
+        f"{named}.version": project["version"],
+        f"{named}.revision": _revision(),
+        "io.matrixhub.sbom": f"/{sbom.PATH}",
+    }
+
+
+def _revision() -> str:
+    """The commit of the checkout, with `-dirty` where it was changed since; `unknown` outside of git."""
+    describe = [
+        "git",
+        "-C",
+        CHECKOUT,
+        "-c",
+        "safe.directory=*",
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
+    try:
+        return output(describe).strip()
+    except (Failure, FileNotFoundError):
+        return "unknown"
+
+
 def _code() -> str:
     """What tells the operator's code from any other state of it."""
     below = (BASE.version, PYTHON.version, DEPENDENCIES.version, _entry())
@@ -82,5 +116,6 @@ MATRIXHUB = Image(
         "WorkingDir": "/",
         "Env": ["PATH=/usr/local/bin:/usr/bin", "PYTHONUNBUFFERED=1"],
     },
+    _labels,
 )
 IMAGES = (PAUSE, BUSYBOX, GATEWAY, MATRIXHUB)

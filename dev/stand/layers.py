@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from stand import sbom
 from stand.archive import pack
 from stand.cache import Recipe, build
 from stand.recipes import UV
@@ -17,18 +19,19 @@ from stand.state import CHECKOUT
 # Where Debian's Python looks for packages that Debian did not install.
 PYTHON_PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
 
-_BASE = ("ca-certificates", "libc6", "libgcc-s1", "libssl3")
-_PYTHON = (
-    "libexpat1",
-    "libffi8",
-    "libpython3.11-minimal",
-    "libpython3.11-stdlib",
-    "libstdc++6",
-    "python3.11-minimal",
-    "zlib1g",
-)
 _LOCK = CHECKOUT / "requirements.lock"
 _PROJECT = CHECKOUT / "pyproject.toml"
+_DOCKERFILE = CHECKOUT / "Dockerfile"
+
+
+def _packages(argument: str) -> list[str]:
+    """The Debian packages that the Dockerfile names, too."""
+    (names,) = re.findall(rf'^ARG {argument}="(.*)"$', _DOCKERFILE.read_text(), re.MULTILINE)
+    return str(names).split()
+
+
+_BASE = _packages("BASE_PACKAGES")
+_PYTHON = _packages("PYTHON_PACKAGES")
 
 
 def _layer(name: str, version: str, fill: Callable[[Path, Path], None]) -> Recipe:
@@ -76,13 +79,14 @@ def _python(tree: Path, log: Path) -> None:
 
 
 def _dependencies(tree: Path, log: Path) -> None:
-    """The tree holds what the operator imports, in the versions of the lock file."""
+    """The tree holds what the operator imports, in the versions of the lock file, and a list of it."""
     build([UV])
     # The full version of Debian's Python: before 3.11.3 one package more is needed.
     target = ["--python-version", "3.11.2", "--target", tree / PYTHON_PACKAGES]
     locked = ["--require-hashes", "--constraint", _LOCK, "--requirement", _PROJECT]
     command = [UV.folder / "bin" / "uv", "pip", "install", *target, *locked]
     logged(command, log, tree, {"UV_SYSTEM_CERTS": "1"})
+    sbom.write(tree / PYTHON_PACKAGES, tree / sbom.PATH)
     compiled(tree)
 
 
@@ -95,7 +99,11 @@ BASE = _layer("base", _digest(*_BASE), _base)
 PYTHON = _layer("python", _digest(*_PYTHON), _python)
 DEPENDENCIES = _layer(
     "dependencies",
-    _digest(_LOCK.read_text(), *tomllib.loads(_PROJECT.read_text())["project"]["dependencies"]),
+    _digest(
+        _LOCK.read_text(),
+        Path(sbom.__file__).read_text(),
+        *tomllib.loads(_PROJECT.read_text())["project"]["dependencies"],
+    ),
     _dependencies,
 )
 LAYERS = [BASE, PYTHON, DEPENDENCIES]

@@ -19,6 +19,7 @@ KAFKA_VERSION = "4.1.0"
 SOCKUDO_VERSION = "5.2.0"
 KSTATUS_VERSION = "0.37.2"  # sigs.k8s.io/cli-utils
 GOPHER_LUA_VERSION = "1.1.2"  # Argo CD's Lua interpreter
+HELM_VERSION = "3.22.0"
 UV_VERSION = "0.13.9"  # read by the Makefile, too
 
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
@@ -79,6 +80,18 @@ def _gitops_health(folder: Path, log: Path) -> None:
     shutil.rmtree(folder / "src")
 
 
+def _helm(folder: Path, log: Path) -> None:
+    """`bin/` holds Helm, which takes the stand's Kubernetes for granted where it cannot ask one."""
+    module = "helm.sh/helm/v3"
+    major, minor, _ = KUBERNETES_VERSION.split(".")
+    stamps = {"internal/version.version": f"v{HELM_VERSION}"}
+    for package in ("pkg/chartutil", "pkg/lint/rules"):
+        stamps |= {f"{package}.k8sVersionMajor": major, f"{package}.k8sVersionMinor": minor}
+    flags = " ".join([_STRIPPED, *(f"-X {module}/{name}={value}" for name, value in stamps.items())])
+    command = ["go", "install", "-v", "-trimpath", "-ldflags", flags, f"{module}/cmd/helm@v{HELM_VERSION}"]
+    logged(command, log, folder, {**_GO, "GOBIN": str(folder / "bin")})
+
+
 def _kafka(folder: Path, log: Path) -> None:
     """`libs/` holds the broker, its tools and its client."""
     project = folder / "src"
@@ -125,10 +138,11 @@ KAFKA = Recipe("kafka", KAFKA_VERSION, (), _kafka)
 SOCKUDO = Recipe("sockudo", SOCKUDO_VERSION, ("sockudo",), _sockudo)
 GITOPS_HEALTH = Recipe("gitops-health", KSTATUS_VERSION, ("gitops-health",), _gitops_health)
 UV = Recipe("uv", UV_VERSION, (), _uv)
+HELM = Recipe("helm", HELM_VERSION, ("helm",), _helm)
 BUSYBOX = Recipe("busybox", "debian", (), _busybox)
 
 # The quick ones first: two are made at a time.
-RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, MINIO, KUBERNETES, SOCKUDO]
+RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, HELM, MINIO, KUBERNETES, SOCKUDO]
 
 
 def program(name: str) -> Path:

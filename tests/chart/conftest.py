@@ -1,0 +1,40 @@
+"""The stand's cluster with a data plane, and no operator but the chart's."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+from tests.chart.release import NAMESPACE, Release, helm
+from tests.e2e.hub import Hub, Operator
+
+from demo import cluster as demo
+from stand.cache import build
+from stand.recipes import HELM
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Helm is there, and does not read what its user has configured."""
+    build([HELM])
+    for name in ("CACHE", "CONFIG", "DATA"):
+        os.environ[f"HELM_{name}_HOME"] = str(tmp_path_factory.mktemp(name.lower()))
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """Nothing is installed yet. Afterwards nothing is any more, and no test's Tenant is left."""
+    env = demo.environment()
+    hub = Hub(env, Operator(env, tmp_path_factory.mktemp("operator") / "operator.log"))
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    hub.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}})
+    demo.install(env)
+    demo.load(env, "schema.sql")
+    demo.realtimecluster(env)
+    patch = json.dumps([{"op": "remove", "path": "/spec/relay/image"}])
+    hub.kubectl("-n", "matrixhub", "patch", "realtimecluster/main", "--type=json", "-p", patch)
+    yield Release(hub)
+    hub.dismiss()
+    hub.delete(*hub.leaving)
+    helm("uninstall", "matrixhub", "--namespace", NAMESPACE, "--wait", "--timeout", "60s", env=env)
+    hub.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

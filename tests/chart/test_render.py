@@ -1,0 +1,114 @@
+"""The chart as text: what Helm refuses, and what an API server says of what it makes."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.chart.release import CHART, helm, rendered
+from tests.support import ROOT, stand_variables
+
+import chart
+
+VALUES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
+UNKNOWN = {"monitoring.coreos.com/v1"}
+"""The Prometheus operator's, which the stand lacks."""
+
+
+def of_kind(manifests: list[dict[str, Any]], *kinds: str) -> list[dict[str, Any]]:
+    return [manifest for manifest in manifests if manifest["kind"] in kinds]
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_lint_finds_nothing(values: Path) -> None:
+    done = helm("lint", "--strict", CHART, "--values", values)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_the_api_server_accepts_what_is_rendered(values: Path) -> None:
+    known = [each for each in rendered(values, namespace="default") if each["apiVersion"] not in UNKNOWN]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": known})
+    words = ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-f", "-"]
+    command = ["kubectl", "--kubeconfig", stand_variables()["KUBECONFIG"], *words]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.count("serverside-applied")) == (0, len(known)), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("replicaCount=two", "at '/replicaCount': got string, want integer"),
+        ("log.level=LOUD", "at '/log/level': value must be one of 'DEBUG', 'INFO', 'WARNING', 'ERROR'"),
+        ("replicas=3", "additional properties 'replicas' not allowed"),
+        ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
+        ("metrics.serviceMonitor.interval=30", "at '/metrics/serviceMonitor/interval': got number, want string"),
+        ("imagePullSecrets[0].name=registry", "at '/imagePullSecrets/0': got object, want string"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(wrong: str, sentence: str) -> None:
+    done = helm("template", CHART, "--set", wrong)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_no_right_is_wide(values: Path) -> None:
+    manifests = rendered(values)
+    rules = [rule for role in of_kind(manifests, "ClusterRole", "Role") for rule in role["rules"]]
+    assert not [rule for rule in rules if "*" in str(rule)]
+    made = {(role["kind"], role["metadata"]["name"]) for role in of_kind(manifests, "ClusterRole", "Role")}
+    bound = [each["roleRef"] for each in of_kind(manifests, "ClusterRoleBinding", "RoleBinding")]
+    assert {(role["kind"], role["name"]) for role in bound} == made
+
+
+def test_every_pod_is_nobody_and_writes_nowhere() -> None:
+    for pod in (each["spec"]["template"]["spec"] for each in of_kind(rendered(), "Deployment", "Job")):
+        assert pod["securityContext"]["runAsUser"] == 65532
+        assert pod["securityContext"]["runAsNonRoot"]
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+
+
+def test_the_digest_names_the_image_of_operator_and_relays() -> None:
+    (deployment,) = of_kind(rendered(Path(__file__).parent / "values" / "production.yaml"), "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    image = "registry.example.com/platform/matrixhub@sha256:"
+    assert container["image"].startswith(image)
+    assert {"name": "MATRIXHUB_IMAGE", "value": container["image"]} in container["env"]
+
+
+def test_a_constraint_without_selector_spreads_the_operators() -> None:
+    (deployment,) = of_kind(rendered(Path(__file__).parent / "values" / "production.yaml"), "Deployment")
+    zone, host = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert zone["labelSelector"] == deployment["spec"]["selector"]
+    assert host["labelSelector"] == {"matchLabels": {"team": "platform"}}
+
+
+def test_what_is_generated_from_the_chart_is_up_to_date() -> None:
+    stale = [path.relative_to(ROOT) for path, text in chart.files().items() if path.read_text() != text]
+    assert not stale, "run make generate"
+
+
+def test_the_plain_manifests_are_a_base_for_kustomize(tmp_path: Path) -> None:
+    image = {"name": "matrixhub", "newName": "registry.example.com/matrixhub", "newTag": "9"}
+    base = os.path.relpath(ROOT / "manifests", tmp_path.resolve())
+    (tmp_path / "kustomization.yaml").write_text(json.dumps({"resources": [base], "images": [image]}))
+    done = subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "image: registry.example.com/matrixhub:9" in done.stdout
+
+
+def test_monitoring_is_there_when_asked_for() -> None:
+    asked = rendered(Path(__file__).parent / "values" / "production.yaml")
+    (monitor,) = of_kind(asked, "ServiceMonitor")
+    (service,) = of_kind(asked, "Service")
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    dashboards = {name: json.loads(text) for each in of_kind(asked, "ConfigMap") for name, text in each["data"].items()}
+    assert dashboards.keys() == {path.name for path in (CHART / "files" / "dashboards").glob("*.json")}
+    rules = of_kind(asked, "PrometheusRule")
+    assert bool(rules) is (CHART / "files" / "alerts.yaml").exists()
+    assert "${" not in json.dumps(rules)
+    assert not of_kind(rendered(), "ServiceMonitor", "PrometheusRule", "ConfigMap")
