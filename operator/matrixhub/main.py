@@ -105,10 +105,8 @@ def kinds(api: KubeApi, image: str = "") -> tuple[Kind, ...]:
 
 async def run(config: Config) -> None:
     """Runs the operator until SIGTERM or SIGINT: as a standby at first, where there is a Lease to be held."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    health = Health()
+    stop, health = asyncio.Event(), Health()
+    _on_signals(stop)
     beating = asyncio.create_task(health.beat())
     if config.metrics_port:
         prometheus_client.start_http_server(config.metrics_port)
@@ -117,12 +115,18 @@ async def run(config: Config) -> None:
     if config.lease_namespace:
         await _stand(config, health, stop)
     else:
-        await _lead(config, health, stop, fence=lambda: None)
+        await _lead(config, health, stop, fence=lambda: None, resign=lambda: None)
     beating.cancel()
 
 
+def _on_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set `stop`, whoever listened for them before."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 async def _stand(config: Config, health: Health, stop: asyncio.Event) -> None:
-    """Stands by until elected, leads until `stop`, and leaves the Lease to the next one when its work has ended."""
+    """Stands by until elected, then leads; both until `stop`."""
     elected, loop = asyncio.Event(), asyncio.get_running_loop()
     lease = Lease(KubeApi(timeout=LEASE_TIMEOUT), config.lease_namespace, config.lease_name, config.identity)
     candidate = Candidate(lease, elected=lambda: loop.call_soon_threadsafe(elected.set))
@@ -131,16 +135,20 @@ async def _stand(config: Config, health: Health, stop: asyncio.Event) -> None:
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-    try:
-        if elected.is_set():
-            await _lead(config, health, stop, candidate.fence)
-    finally:
+    if elected.is_set():
+        await _lead(config, health, stop, candidate.fence, candidate.resign)
+    else:
         await asyncio.to_thread(candidate.resign)
 
 
-async def _lead(config: Config, health: Health, stop: asyncio.Event, fence: Callable[[], None]) -> None:
-    """Does the operator's work until `stop`, SIGTERM or SIGINT; when it returns, what was under way has ended."""
-    echoes, shown = Echoes(), Shown()
+async def _lead(
+    config: Config, health: Health, stop: asyncio.Event, fence: Callable[[], None], resign: Callable[[], None]
+) -> None:
+    """Does the operator's work until `stop`; then what is under way ends, and `resign` is called.
+
+    Raises what ended the engine or the watch; nobody resigns then, for something may be under way: the Lease runs out.
+    """
+    echoes, shown, enough = Echoes(), Shown(), asyncio.Event()
     api = KubeApi(on_write=echoes.note, fence=fence)
     backends = kinds(api, config.image)
     vault = Vault(api, {kind.name: kind.secret_name for kind in backends if kind.shared_out})
@@ -155,14 +163,26 @@ async def _lead(config: Config, health: Health, stop: asyncio.Event, fence: Call
     )
     health.freshness = Freshness(KubeApi(timeout=LOOK_TIMEOUT), shown, config.watch_check_seconds)
     engine = asyncio.create_task(controller.run())
-    watching = asyncio.create_task(watch(controller, shown, config.watch_silence_seconds, stop))
+    watching = asyncio.create_task(
+        watch(controller, shown, config.watch_silence_seconds, enough, lambda: _on_signals(stop))
+    )
     Guard(api, controller, echoes).start()
     threading.Thread(target=health.freshness.run, name="freshness", daemon=True).start()
-    done, _ = await asyncio.wait({engine, watching}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({engine, watching, asyncio.create_task(stop.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    await _ended(engine, watching)
+    await asyncio.to_thread(resign)
+    enough.set()
+    await watching
+
+
+async def _ended(engine: asyncio.Task[None], watching: asyncio.Task[None]) -> None:
+    """The engine has ended, after the calls that were under way. Raises what had ended it, or the watch."""
+    # Not the watch: Kopf, when it ends, cancels every task that it finds.
     engine.cancel()
     await asyncio.wait({engine})
-    for task in done:
-        task.result()
+    for task in (engine, watching):
+        if task.done() and not task.cancelled():
+            task.result()
 
 
 def _trail(topic: str, api: KubeApi) -> Callable[[RealtimeCluster], Writer]:

@@ -78,9 +78,23 @@ def settings(silence: float) -> kopf.OperatorSettings:
     return chosen
 
 
-async def watch(controller: Controller, shown: Shown, silence: float, stop: asyncio.Event) -> None:
-    """Watches until `stop`, SIGTERM or SIGINT: Kopf takes the signals over."""
+async def watch(
+    controller: Controller, shown: Shown, silence: float, enough: asyncio.Event, take_signals: Callable[[], None]
+) -> None:
+    """Watches until `enough`. Kopf takes the signals over when it begins: `take_signals` is called right after that."""
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-    await kopf.operator(
-        registry=registry(controller, shown), settings=settings(silence), clusterwide=True, stop_flag=stop
+    ready = asyncio.Event()
+    informer = asyncio.create_task(
+        kopf.operator(
+            registry=registry(controller, shown),
+            settings=settings(silence),
+            clusterwide=True,
+            stop_flag=enough,
+            ready_flag=ready,
+        )
     )
+    begun = asyncio.create_task(ready.wait())
+    await asyncio.wait({informer, begun}, return_when=asyncio.FIRST_COMPLETED)
+    begun.cancel()
+    take_signals()
+    await informer
