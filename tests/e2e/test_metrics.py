@@ -1,15 +1,17 @@
 """The metrics of everything that runs: well formed, in use, and counting what happens."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.alerts.expressions import used
+from tests.e2e.browsers import raw
 from tests.e2e.hub import Hub, until
 from tests.e2e.told import families, operators_page, page, value
 
-from demo.event import seen
+from demo.event import gateways, seen
 from matrixhub.backends.gateway.settings import METRICS_PORT
 from matrixhub.backends.relay.workload import PORT
 
@@ -35,12 +37,17 @@ def pages(hub: Hub) -> Iterator[dict[str, str]]:
     hub.tenants.remove(NAME)
     until(lambda: pods(hub, "relay") and pods(hub, "gateway"), 60, "relay and gateways are at work")
     seen(hub.env, NAME, "institution.updates")
+    with raw(*gateways(hub.env).split(":"), hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]) as (socket, _):
+        for event in ("pusher:subscribe", "pusher:unsubscribe", "pusher:ping"):
+            socket.send(json.dumps({"event": event, "data": {"channel": "general"}}))
+        while json.loads(socket.recv(5))["event"] != "pusher:pong":
+            pass
     until(
         lambda: value(operators_page(), "matrixhub_tenant_events_total", tenant=NAME) >= 1, 30, "the event is counted"
     )
-    gateways = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(hub, "gateway"))
-    relays = "\n".join(page(f"{address}:{PORT}") for address in pods(hub, "relay"))
-    yield {"operator": operators_page(), "relay": relays, "gateway": gateways}
+    shown = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(hub, "gateway"))
+    (relay,) = pods(hub, "relay")
+    yield {"operator": operators_page(), "relay": page(f"{relay}:{PORT}"), "gateway": shown}
     hub.tenants.append(NAME)
     hub.dismiss()
 

@@ -21,24 +21,22 @@ def lines(hub: Hub, **about: object) -> list[dict[str, Any]]:
     return [each for each in said if about.items() <= each.items()]
 
 
-def consumer(hub: Hub, username: str, password: str) -> Any:
-    """Somebody who wants to read the audit trail from its beginning."""
-    made = KafkaConsumer(
-        bootstrap_servers=hub.env["KAFKA_BOOTSTRAP"],
-        security_protocol="SASL_PLAINTEXT",
-        sasl_mechanism="SCRAM-SHA-512",
-        sasl_plain_username=username,
-        sasl_plain_password=password,
-        consumer_timeout_ms=QUIET_MS,
-    )
-    made.assign([TopicPartition(TOPIC, 0)])
-    made.seek_to_beginning()
-    return made
+def administrator(hub: Hub) -> dict[str, Any]:
+    """What a client of Kafka's is told to be Kafka's own administrator."""
+    return {
+        "bootstrap_servers": hub.env["KAFKA_BOOTSTRAP"],
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": hub.env["KAFKA_ROOT_USER"],
+        "sasl_plain_password": hub.env["KAFKA_ROOT_PASSWORD"],
+    }
 
 
 def records(hub: Hub) -> list[tuple[str, dict[str, Any]]]:
-    """Every audit record on the topic, with its key, as Kafka's own administrator reads them."""
-    reader = consumer(hub, hub.env["KAFKA_ROOT_USER"], hub.env["KAFKA_ROOT_PASSWORD"])
+    """Every audit record on the topic, with its key."""
+    reader = KafkaConsumer(**administrator(hub), consumer_timeout_ms=QUIET_MS)
+    reader.assign([TopicPartition(TOPIC, 0)])
+    reader.seek_to_beginning()
     try:
         return [(each.key.decode(), json.loads(each.value)) for each in reader]
     finally:

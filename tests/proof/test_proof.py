@@ -9,11 +9,13 @@ from typing import Any
 import boto3
 import psycopg
 import pytest
-from tests.e2e.hub import Hub, until
-from tests.proof.installation import NAMESPACE, RELEASE, installed
+from tests.chart.release import CHART, NAMESPACE, Release
+from tests.e2e.hub import Hub, Operator, until
 from tests.proof.traffic import School, Traffic
 
 from demo import cluster as demo
+from stand.cache import build
+from stand.recipes import HELM
 
 TENANTS = ("greenwood", "hillcrest", "riverside")
 OBJECT = "files/report.txt"
@@ -23,11 +25,20 @@ BACKENDS = ("postgres", "redis", "kafka", "minio")
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """The sample platform's database, and the operator in two pods; no Tenant yet."""
+    """The sample platform's database, and the operator in two pods of the chart; no Tenant yet."""
+    build([HELM])
     env = demo.environment()
     demo.load(env, "schema.sql", "data.sql")
-    with installed(env, tmp_path_factory.mktemp("proof")) as everywhere:
-        yield everywhere
+    everywhere = Hub(
+        env, Operator(env, tmp_path_factory.mktemp("operator") / "operator.log")
+    )  # it runs in pods instead
+    for namespace in (NAMESPACE, "matrixhub"):
+        everywhere.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    release = Release(everywhere)
+    release.install(CHART, "--take-ownership")
+    yield everywhere
+    release.uninstall()
+    everywhere.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +172,7 @@ def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
         assert found == tenant.encode()
     restarts = {
         pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
-        for pod in platform.get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/instance={RELEASE}")["items"]
+        for pod in platform.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator")["items"]
     }
     assert len(restarts) == 2
     assert not any(restarts.values()), restarts

@@ -144,6 +144,8 @@ class Controller:
             self.cluster_gone(cluster.key, plane.cluster.metadata.uid)
             plane = None
         changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation
+        if plane is None:
+            self._housing.look()  # so that it, too, hears soon whether the Kubernetes API is well
         plane = plane or self.roster.planes.setdefault(cluster.key, Plane(cluster))
         plane.cluster = cluster
         self._trail.watch(cluster)

@@ -5,7 +5,7 @@ from typing import Any
 
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Phase
-from matrixhub.engine.census import longest, not_ready, ready, streams
+from matrixhub.engine.census import Seen, longest, not_ready, streams
 from matrixhub.engine.standing import Entry
 from matrixhub.scaling.report import Report, Scaled
 from matrixhub.scaling.samples import GroupSample, Missing, PartitionSample
@@ -13,7 +13,7 @@ from matrixhub.scaling.samples import GroupSample, Missing, PartitionSample
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def entry(name: str, status: str = "", reason: str = "Unreachable", since: str = "2026-01-31T11:50:00Z") -> Entry:
+def entry(name: str, status: str = "", reason: str = "Unreachable", since: str = "2026-01-31T11:50:00Z") -> Seen:
     conditions: list[dict[str, Any]] = []
     if status:
         conditions = [{"type": "Ready", "status": status, "reason": reason, "lastTransitionTime": since}]
@@ -22,12 +22,12 @@ def entry(name: str, status: str = "", reason: str = "Unreachable", since: str =
         "spec": {"clusterRef": {"namespace": "hub", "name": "main"}},
         "status": {"conditions": conditions},
     }
-    return Entry(Tenant.model_validate(body), Phase.ACTIVE)
+    return Seen.of(Entry(Tenant.model_validate(body), Phase.ACTIVE))
 
 
 def test_a_tenant_without_a_status_is_pending():
-    assert ready(entry("a").tenant.status) == ("Unknown", "Pending")
-    assert ready(entry("a", "False").tenant.status) == ("False", "Unreachable")
+    assert entry("a") == ("a", "hub/main", "Unknown", "Pending", "")
+    assert entry("a", "False") == ("a", "hub/main", "False", "Unreachable", "2026-01-31T11:50:00Z")
 
 
 def test_a_tenant_is_not_ready_since_its_condition_says_so_and_no_later_word_makes_that_younger():
@@ -39,11 +39,9 @@ def test_a_tenant_is_not_ready_since_its_condition_says_so_and_no_later_word_mak
 
 
 def test_the_longest_not_ready_is_told_by_reason():
-    entries = {
-        name: entry(name, "False", reason) for name, reason in (("a", "Conflict"), ("b", "Conflict"), ("c", "X"))
-    }
+    seen = [entry(name, "False", reason) for name, reason in (("a", "Conflict"), ("b", "Conflict"), ("c", "X"))]
     since = {"a": NOW - timedelta(seconds=5), "b": NOW - timedelta(seconds=50), "c": NOW}
-    assert longest(entries, since, NOW) == {("hub/main", "Conflict"): 50, ("hub/main", "X"): 0}
+    assert longest(seen, since, NOW) == {("hub/main", "Conflict"): 50, ("hub/main", "X"): 0}
 
 
 def test_records_of_a_domain_are_counted_once_however_many_groups_read_them():
