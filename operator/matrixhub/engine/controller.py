@@ -1,7 +1,6 @@
 """The controller: watch events in, work for the workers out; outcomes in, writes out. Lives in the event loop."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
 from matrixhub.backends.kafka.session import Session
 from matrixhub.engine.accounts import Accounts
-from matrixhub.engine.census import Census, Place
+from matrixhub.engine.census import Census
 from matrixhub.engine.chronicle import Chronicle
 from matrixhub.engine.clearance import Clearance
 from matrixhub.engine.composer import Composer, repair, subject
@@ -26,11 +25,12 @@ from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_o
 from matrixhub.engine.events import News, name_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
-from matrixhub.engine.queue import KeyedQueue, Priority
+from matrixhub.engine.queue import Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.scales import counted, rescales, scales
 from matrixhub.engine.sight import echoes, older, phase, read_tenant, wish
+from matrixhub.engine.staff import Staff
 from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, settled
 from matrixhub.engine.status import Health, standings_of
 from matrixhub.engine.trail import NOTHING_MORE, Reporting, Trail
@@ -80,10 +80,9 @@ class Controller:
         self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH, api.fence)
         self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
         self._clearance = Clearance(api, self._runs)
-        self._census = Census(self.roster, self._queues, reporting.tenant_metrics)
-        self._workers: dict[tuple[str, str], Worker] = {}
-        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._group = asyncio.TaskGroup()
+        self._staff = Staff(self._group, self._housing, self._hire)
+        self._census = Census(self.roster, self._staff.queues, reporting.tenant_metrics)
 
     async def run(self) -> None:
         """Never returns; cancelling ends every worker, and a task that fails ends all of it, which is noticed."""
@@ -152,7 +151,7 @@ class Controller:
         self._chronicle.seen("RealtimeCluster", body)
         self._scaler.watch(cluster)
         if changed:
-            self._staff(plane)
+            self._settle(plane)
         self.registrar.add(f"RealtimeCluster/{cluster.key}")
 
     def cluster_gone(self, key: str, uid: str) -> None:
@@ -165,8 +164,7 @@ class Controller:
         self._chronicle.gone("RealtimeCluster", key, key)
         self._trail.forget(key)
         metrics.forget(key)
-        for worker_key in [worker_key for worker_key in self._workers if worker_key[0] == key]:
-            self._dismiss(worker_key)
+        self._staff.appoint(key, ())
         self.registrar.forget(f"RealtimeCluster/{key}")
         self._composer.forget(key)
         for tenant in self.roster.members(key):
@@ -183,7 +181,7 @@ class Controller:
         """An object of a RealtimeCluster is not as last written (its `accounts`?), or its pods came or went."""
         plane = self.roster.planes.get(cluster)
         for kind in self.roster.services(plane) if plane else ():
-            worker = self._workers.get((cluster, kind.name))
+            worker = self._staff.worker(cluster, kind.name)
             if worker and accounts and kind.account:
                 worker.reconnect()
             elif worker and kind.runs:
@@ -251,11 +249,6 @@ class Controller:
         for tenant in counted(plane.counts, shown, report, time.monotonic()):
             self.registrar.add(f"Tenant/{tenant}")
 
-    def _queues(self) -> dict[Place, KeyedQueue]:
-        """Every worker's queue."""
-        own = {Place(cluster, backend): worker.queue for (cluster, backend), worker in self._workers.items()}
-        return {Place("", NAMESPACE): self._housing.queue, **own}
-
     def _kafka(self, cluster: RealtimeCluster) -> Session:
         """A session with the RealtimeCluster's Kafka, its credentials just read. Raises BackendError."""
         return Session(cluster, admin_of(self._api, cluster, cluster.spec.kafka))
@@ -272,8 +265,7 @@ class Controller:
         """The backends whose turn it is have the tenant in their queue."""
         plane = self.roster.plane_of(entry)
         for name in self.roster.turn(entry, plane) if plane else ():
-            key = (str(entry.tenant.spec.cluster_ref), name)
-            worker = self._housing if name == NAMESPACE else self._workers.get(key)
+            worker = self._staff.worker(str(entry.tenant.spec.cluster_ref), name)
             if worker and name != skip:
                 worker.add(entry.tenant.id, priority)
 
@@ -292,23 +284,15 @@ class Controller:
         entry.standings[NAMESPACE] = replace(standing, settled=None)
         self._housing.add(entry.tenant.id, priority)
 
-    def _staff(self, plane: Plane) -> None:
-        """One worker for each backend of the plane, none for one it no longer has; every tenant is looked at."""
-        key, grown = plane.cluster.key, False
-        wanted = {(key, kind.name): kind for kind in self.roster.services(plane)}
-        for worker_key in [k for k in self._workers if k[0] == key and k not in wanted]:
-            self._dismiss(worker_key)
+    def _settle(self, plane: Plane) -> None:
+        """Each backend of the plane is worked on, and none that it no longer has; every tenant is looked at."""
+        key, services = plane.cluster.key, self.roster.services(plane)
+        grown = self._staff.appoint(key, services)
         for kind in self.roster.kinds:
-            if kind.runs and (key, kind.name) not in wanted:
-                self._clearance.add(key, kind.name)
-        for worker_key, kind in wanted.items():
-            if worker := self._workers.get(worker_key):
-                worker.reconnect()
-                continue
-            desk = ServiceDesk(kind, key, self.roster, self._credentials, self._accounts, self._api, self)
-            worker = self._workers[worker_key] = Worker(kind.name, desk, self._resync, fence=self._api.fence)
-            self._running[worker_key] = self._group.create_task(worker.run())
-            grown = True
+            if kind not in services:
+                plane.health.pop(kind.name, None)
+                if kind.runs:
+                    self._clearance.add(key, kind.name)
         for tenant in self.roster.members(key):
             entry = self.roster.entries[tenant]
             # The Secret of a backend that is new has to be there before that backend begins.
@@ -316,18 +300,14 @@ class Controller:
             self._begin(entry, Priority.RESYNC)
             self.registrar.add(f"Tenant/{tenant}")
 
+    def _hire(self, kind: Kind, cluster: str) -> Worker:
+        """A worker of the kind for the RealtimeCluster, which does not run yet."""
+        desk = ServiceDesk(kind, cluster, self.roster, self._credentials, self._accounts, self._api, self)
+        return Worker(kind.name, desk, self._resync, fence=self._api.fence)
+
     def _runs(self, cluster: str, component: str) -> bool:
         """Whether this is the component's worker's business, or nobody's any more: its objects go with their owner."""
-        return (cluster, component) in self._workers or cluster not in self.roster.planes
-
-    def _dismiss(self, worker_key: tuple[str, str]) -> None:
-        del self._workers[worker_key]
-        self._running.pop(worker_key).cancel()
-        cluster, backend = worker_key
-        if plane := self.roster.planes.get(cluster):
-            plane.health.pop(backend, None)
-        with contextlib.suppress(KeyError):
-            metrics.BACKEND_UP.remove(cluster, backend)
+        return self._staff.worker(cluster, component) is not None or cluster not in self.roster.planes
 
     def _written(self, written: Written) -> None:
         """What the API server answered is newer than what was seen: nobody waits for the watch to say so."""

@@ -135,8 +135,9 @@ class Stage:
 
     def worker(self, backend: str) -> Worker:
         """The worker of a backend."""
-        controller = self.controller
-        return controller._housing if backend == "namespace" else controller._workers[MAIN, backend]
+        found = self.controller._staff.worker(MAIN, backend)
+        assert found
+        return found
 
     def queued(self, backend: str) -> list[str]:
         """Who waits to be worked on in a backend."""
@@ -156,7 +157,7 @@ class Stage:
 
     def rest(self) -> None:
         """What was queued is done with."""
-        for worker in (self.controller._housing, *self.controller._workers.values()):
+        for worker in (self.controller._housing, *self.controller._staff._workers.values()):
             while keys := worker.queue.take(1e12, 1000)[0]:
                 for key in keys:
                     worker.queue.done(key)
