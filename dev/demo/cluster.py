@@ -54,7 +54,7 @@ def filled(name: str, env: Mapping[str, str]) -> str:
 
 def install(env: Mapping[str, str]) -> None:
     """The API server knows our resources."""
-    kubectl(env, "apply", "--server-side", "-f", str(CHECKOUT / "crds"))
+    kubectl(env, "apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))
     kubectl(env, "wait", "--for=condition=Established", "--timeout=30s", "-f", str(CHECKOUT / "crds"))
 
 
