@@ -61,7 +61,7 @@ def samples(hub: Hub) -> str:
 
 def apply_samples(hub: Hub) -> None:
     """Applied as a pipeline does, on the server's side."""
-    hub.kubectl("apply", "--server-side", "--field-manager=gitops", "-f", "-", text=samples(hub))
+    hub.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", "-", text=samples(hub))
 
 
 def ready(hub: Hub) -> None:
@@ -131,7 +131,7 @@ def test_a_pipeline_that_applies_again_changes_nothing(platform: Hub) -> None:
     before = {tenant: platform.get("tenant", tenant)["metadata"]["generation"] for tenant in TENANTS}
     apply_samples(platform)
     difference = subprocess.run(
-        ["kubectl", "diff", "--server-side", "--field-manager=gitops", "-f", "-"],
+        ["kubectl", "diff", "--server-side", "--force-conflicts", "--field-manager=gitops", "-f", "-"],
         input=samples(platform),
         env=platform.env,
         capture_output=True,

@@ -82,7 +82,6 @@ def pod(
     body: dict[str, Any] = {
         "serviceAccountName": f"{cluster.metadata.name}-{component}",
         "automountServiceAccountToken": False,
-        "enableServiceLinks": False,  # of a Service `redis` the pod would be told REDIS_PORT=tcp://...
         # Variables named after Services could be taken for settings.
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace,
