@@ -16,7 +16,7 @@ from tests.support import ROOT, stand_variables
 from matrixhub.errors import Transient
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.lease import Lease
-from matrixhub.kube.resources import DEPLOYMENT, NAMESPACE, Manifest
+from matrixhub.kube.resources import NAMESPACE, Manifest
 
 TEMPLATE = ROOT / "helm" / "matrixhub" / "templates" / "leader-fence.yaml"
 LEASE = "matrixhub-operator"
@@ -31,6 +31,7 @@ def rendered(namespace: str) -> list[Manifest]:
         ".Release.Namespace": namespace,
         'include "matrixhub.fullname" .': namespace,
         'include "matrixhub.serviceAccountName" .': "hub",
+        'include "matrixhub.leaseName" .': LEASE,
     }.items():
         text = text.replace(f"{{{{ {word} }}}}", value)
     assert "{{" not in text
@@ -150,27 +151,3 @@ def test_who_does_not_hold_the_lease_writes_nothing(house: House):
     house.leases["b"].release(held)
     house.until(second, writes=False)
     assert not house.writes(first), "a released Lease lets nobody in before it is held"
-
-
-def test_an_uninstall_ends_the_operator_that_holds_the_lease(house: House):
-    labels = {"app": "hub"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "none"}]}}
-    spec = {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}
-    for name in (house.namespace, f"{house.namespace}-elsewhere"):
-        house.apply(
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": {"name": "hub", "namespace": name},
-                "spec": spec,
-            },
-        )
-    house.leases["a"].create()
-    other = house.api("b")
-    house.until(other, writes=False)
-    other.scale(DEPLOYMENT, "hub", house.namespace, 0)
-    assert house.admin.replicas(DEPLOYMENT, "hub", house.namespace) == 0
-    with pytest.raises(Transient, match="does not hold the Lease"):
-        other.scale(DEPLOYMENT, "hub", f"{house.namespace}-elsewhere", 0)
-    house.admin.delete(NAMESPACE, f"{house.namespace}-elsewhere")

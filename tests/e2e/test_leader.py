@@ -1,7 +1,6 @@
 """Two operators, one leader: whatever becomes of it, the other has the work within seconds, and no password is lost."""
 
 import signal
-import socket
 import sys
 import urllib.error
 import urllib.request
@@ -23,12 +22,6 @@ LEASE = ("lease", "matrixhub-operator", "-n", "matrixhub-system")
 CROWD = 20
 START = 60
 """Seconds that a process may take to begin on a busy machine; what is promised is counted from there."""
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @dataclass
@@ -73,7 +66,8 @@ class Rivals:
     all: list[Rival]
 
     def start(self, name: str, **settings: str) -> Rival:
-        ports = {f"MATRIXHUB_{kind}_PORT": str(free_port()) for kind in ("HEALTH", "METRICS")}
+        first = int(self.hub.env["PGPORT"]) + 80 + 2 * len(self.all)  # this stand's own ports, of which it needs a few
+        ports = {"MATRIXHUB_HEALTH_PORT": str(first), "MATRIXHUB_METRICS_PORT": str(first + 1)}
         election = {"MATRIXHUB_LEASE_NAMESPACE": "matrixhub-system", "MATRIXHUB_IDENTITY": name}
         rival = Rival({**self.hub.env, **election, **ports, **settings}, self.folder / f"{name}.log", name=name)
         rival.start()
