@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from tests.chart.release import CHART, helm, rendered
-from tests.support import ROOT, stand_variables
+from tests.support import ROOT, cluster, stand_variables
 
 import chart
+from matrixhub.kube.manifests import labels
 
 VALUES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 UNKNOWN = {"monitoring.coreos.com/v1"}
@@ -106,9 +107,16 @@ def test_monitoring_is_there_when_asked_for() -> None:
     (monitor,) = of_kind(asked, "ServiceMonitor")
     (service,) = of_kind(asked, "Service")
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (pods,) = of_kind(asked, "PodMonitor")
+    selector = pods["spec"]["selector"]
+    (component,) = selector["matchExpressions"]
+    for run in ("gateway", "relay"):
+        carried = labels(cluster(stand_variables()), run)
+        assert selector["matchLabels"].items() <= carried.items()
+        assert carried[component["key"]] in component["values"]
     dashboards = {name: json.loads(text) for each in of_kind(asked, "ConfigMap") for name, text in each["data"].items()}
     assert dashboards.keys() == {path.name for path in (CHART / "files" / "dashboards").glob("*.json")}
     rules = of_kind(asked, "PrometheusRule")
     assert bool(rules) is (CHART / "files" / "alerts.yaml").exists()
     assert "${" not in json.dumps(rules)
-    assert not of_kind(rendered(), "ServiceMonitor", "PrometheusRule", "ConfigMap")
+    assert not of_kind(rendered(), "ServiceMonitor", "PodMonitor", "PrometheusRule", "ConfigMap")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.alerts.expressions import used
-from tests.e2e.browsers import raw
+from tests.e2e.browsers import admits, raw
 from tests.e2e.hub import Hub, until
 from tests.e2e.told import families, operators_page, page, value
 
@@ -36,8 +36,11 @@ def pages(hub: Hub) -> Iterator[dict[str, str]]:
     hub.onboard(NAME, gateway={"maxConnections": 77})
     hub.tenants.remove(NAME)
     until(lambda: pods(hub, "relay") and pods(hub, "gateway"), 60, "relay and gateways are at work")
+    host, port = gateways(hub.env).split(":")
+    key = hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]
+    until(lambda: admits(host, int(port), key), 10, "the gateways know the app")
     seen(hub.env, NAME, "institution.updates")
-    with raw(*gateways(hub.env).split(":"), hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]) as (socket, _):
+    with raw(host, int(port), key) as (socket, _):
         for event in ("pusher:subscribe", "pusher:unsubscribe", "pusher:ping"):
             socket.send(json.dumps({"event": event, "data": {"channel": "general"}}))
         while json.loads(socket.recv(5))["event"] != "pusher:pong":
