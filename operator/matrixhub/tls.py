@@ -29,7 +29,7 @@ REASONS = (
 """Of conditions that speak of a certificate: a person has to change a Secret, a server or a name."""
 
 _EXPIRED = ("certificate has expired", "certificate is not yet valid")
-_OTHER_NAME = ("mismatch, certificate is not valid for", "does not match host name")
+_OTHER_NAME = ("mismatch, certificate is not valid for", "does not match host name", "doesn't match")
 _UNTRUSTED = ("certificate verify failed", "certificate_verify_failed")
 _NOT_OURS = (
     "alert certificate required",
