@@ -87,7 +87,12 @@ class Place:
     """A RealtimeCluster over the world's database and some Redis, its account made, an app in its table."""
 
     def __init__(
-        self, world: World, folder: Path, redis: Mapping[str, Any], trusted: Mapping[str, str], gateway: Mapping[str, Any]
+        self,
+        world: World,
+        folder: Path,
+        redis: Mapping[str, Any],
+        trusted: Mapping[str, str],
+        gateway: Mapping[str, Any],
     ) -> None:
         postgres = world.cluster.spec.postgres
         assert postgres is not None
@@ -211,7 +216,9 @@ def certified(folder: Path) -> tuple[Path, Path, Path]:
     return authority, certificate, key
 
 
-def test_gateways_meet_through_tls_with_a_private_authority_and_a_certificate_of_theirs(place: Callable[..., Place], tmp_path: Path) -> None:
+def test_gateways_meet_through_tls_with_a_private_authority_and_a_certificate_of_theirs(
+    place: Callable[..., Place], tmp_path: Path
+) -> None:
     port, (authority, certificate, key) = free_port(), certified(tmp_path)
     options = (f"tls-port {port}", f"tls-cert-file {certificate}", f"tls-key-file {key}", "tls-auth-clients yes")
     with Server(tmp_path, *options, f"tls-ca-cert-file {authority}"):
