@@ -17,7 +17,7 @@ def variables(stand: Stand) -> dict[str, str]:
     """Name and value of every variable."""
     secrets = stand.secrets
     s3 = f"http://{stand.host}:{stand.port('minio')}"
-    certificate, key = pki.client(stand, postgres.ADMIN)
+    certificate, key = pki.client(stand)
     return {
         "MATRIXHUB_STAND": str(stand.state),
         "STAND_HOST": stand.host,

@@ -77,9 +77,9 @@ def backend(stand: Stand) -> tuple[Path, Path]:
     return _signed(stand, f"backend-{stand.slot}", "/CN=backend", name, "extendedKeyUsage=serverAuth,clientAuth")
 
 
-def client(stand: Stand, user: str) -> tuple[Path, Path]:
-    """A certificate and key by which clients are known as the user where a backend asks for one."""
-    return _signed(stand, f"client-{user}", f"/CN={user}", "extendedKeyUsage=clientAuth")
+def client(stand: Stand) -> tuple[Path, Path]:
+    """A certificate and key for clients of backends that ask for one."""
+    return _signed(stand, "client", "/CN=client", "extendedKeyUsage=clientAuth")
 
 
 def kubelet_client(stand: Stand) -> tuple[Path, Path]:

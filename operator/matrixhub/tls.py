@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matrixhub.errors import Rejected
 
-ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 0.5
 """How long a server may take to refuse a client certificate after the handshake."""
 
 CERTIFICATE_KEYS = ("tls.crt", "tls.key")
@@ -28,8 +28,11 @@ REASONS = (
 )
 """Of conditions that speak of a certificate: a person has to change a Secret, a server or a name."""
 
+SYSTEM_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+"""Where Debian and Alpine, and Red Hat, keep the authorities that a system trusts."""
+
 _EXPIRED = ("certificate has expired", "certificate is not yet valid")
-_OTHER_NAME = ("mismatch, certificate is not valid for", "does not match host name")
+_OTHER_NAME = ("mismatch, certificate is not valid for", "does not match host name", "doesn't match")
 _UNTRUSTED = ("certificate verify failed", "certificate_verify_failed")
 _NOT_OURS = (
     "alert certificate required",
@@ -72,7 +75,7 @@ class Trust:
     def context(self) -> ssl.SSLContext:
         """For drivers that take one: checks certificate and name. Raises Rejected for a text that is no certificate."""
         try:
-            context = ssl.create_default_context(cadata=self.ca or None)
+            context = ssl.create_default_context(cadata=self.ca or None, cafile=None if self.ca else _system() or None)
         except (ssl.SSLError, ValueError) as error:
             raise Rejected(
                 "CertificateInvalid",
@@ -151,7 +154,10 @@ class Trust:
 
 
 class Files:
-    """For drivers that want files: their names, empty where there is nothing. In memory, and gone once closed."""
+    """For drivers that want files: their names, empty where there is nothing. In memory, and gone once closed.
+
+    `ca` is the system's file where no authority is named.
+    """
 
     def __init__(self, trust: Trust) -> None:
         """Raises Rejected for a text that is no certificate."""
@@ -161,10 +167,12 @@ class Files:
                 opened.enter_context(_file(text)) if text else "" for text in (trust.ca, trust.certificate, trust.key)
             )
             self._opened = opened.pop_all()
+        self.ca = self.ca or _system()
 
     def libpq(self, mode: str) -> str:
         """The connection string's part on encryption, for this `sslmode`."""
-        root = self.ca or ("system" if mode == "verify-full" else "")
+        # A file makes `require` check the certificate too, and without one `verify-full` looks in a home folder.
+        root = (self.ca or "system") if mode.startswith("verify") else ""
         return f"sslmode={mode} sslrootcert='{root}' sslcert='{self.certificate}' sslkey='{self.key}'"
 
     def close(self) -> None:
@@ -182,6 +190,15 @@ def _file(text: str) -> Iterator[str]:
         yield f"/proc/self/fd/{descriptor}"
     finally:
         os.close(descriptor)
+
+
+def _system() -> str:
+    """The file of the authorities that the system trusts; empty where there is none.
+
+    The libraries that drivers bring along look for it in places of their own, and find nothing.
+    """
+    places = (ssl.get_default_verify_paths().cafile or "", *SYSTEM_FILES)
+    return next((place for place in places if place and Path(place).is_file()), "")
 
 
 def _told(text: str) -> str:

@@ -87,7 +87,12 @@ class Place:
     """A RealtimeCluster over the world's database and some Redis, its account made, an app in its table."""
 
     def __init__(
-        self, world: World, folder: Path, redis: Mapping[str, Any], ca: str, gateway: Mapping[str, Any]
+        self,
+        world: World,
+        folder: Path,
+        redis: Mapping[str, Any],
+        trusted: Mapping[str, str],
+        gateway: Mapping[str, Any],
     ) -> None:
         postgres = world.cluster.spec.postgres
         assert postgres is not None
@@ -102,7 +107,7 @@ class Place:
         database = Postgres(self.cluster, world.secret, self.account)
         assert database.prepare().findings == ()
         database.close()
-        self.redis = Redis(self.cluster, SECRET | ({"ca.crt": ca} if ca else {}), self.account)
+        self.redis = Redis(self.cluster, SECRET | dict(trusted), self.account)
         self.redis.prepare()
         apps = Apps(self.cluster, stores(self.cluster)[0], self.account, {})
         apps.prepare()
@@ -127,8 +132,8 @@ class Place:
 def place(world: World, tmp_path: Path) -> Iterator[Callable[..., Place]]:
     made: list[Place] = []
 
-    def make(redis: Mapping[str, Any], ca: str = "", **gateway: Any) -> Place:
-        made.append(Place(world, tmp_path, redis, ca, gateway))
+    def make(redis: Mapping[str, Any], trusted: Mapping[str, str] | None = None, **gateway: Any) -> Place:
+        made.append(Place(world, tmp_path, redis, trusted or {}, gateway))
         return made[-1]
 
     yield make
@@ -211,16 +216,22 @@ def certified(folder: Path) -> tuple[Path, Path, Path]:
     return authority, certificate, key
 
 
-def test_gateways_meet_through_tls_with_a_private_authority(place: Callable[..., Place], tmp_path: Path) -> None:
+def test_gateways_meet_through_tls_with_a_private_authority_and_a_certificate_of_theirs(
+    place: Callable[..., Place], tmp_path: Path
+) -> None:
     port, (authority, certificate, key) = free_port(), certified(tmp_path)
-    options = (f"tls-port {port}", f"tls-cert-file {certificate}", f"tls-key-file {key}", "tls-auth-clients no")
+    options = (f"tls-port {port}", f"tls-cert-file {certificate}", f"tls-key-file {key}", "tls-auth-clients yes")
     with Server(tmp_path, *options, f"tls-ca-cert-file {authority}"):
-        tls = {"caSecretRef": {"name": "redis-ca"}}
-        here = place(redis_of(f"127.0.0.1:{port}", tls=tls), authority.read_text())
-        path = {"DATABASE_REDIS_MASTER_TLS_CA_PATH": str(authority)}
-        carries(here.gateway(**path).ready(), here.gateway(**path).ready())
-        stranger = here.gateway(DATABASE_REDIS_MASTER_TLS_CA_PATH="")
+        tls = {"caSecretRef": {"name": "redis-ca"}, "clientCertSecretRef": {"name": "redis-client"}}
+        files = {"CA_PATH": authority, "CLIENT_CERT_PATH": certificate, "CLIENT_KEY_PATH": key}
+        texts = zip(("ca.crt", "tls.crt", "tls.key"), (file.read_text() for file in files.values()), strict=True)
+        here = place(redis_of(f"127.0.0.1:{port}", tls=tls), dict(texts))
+        paths = {f"DATABASE_REDIS_MASTER_TLS_{name}": str(file) for name, file in files.items()}
+        carries(here.gateway(**paths).ready(), here.gateway(**paths).ready())
+        stranger = here.gateway(**(paths | {"DATABASE_REDIS_MASTER_TLS_CA_PATH": ""}))
+        nobody = here.gateway(**(paths | dict.fromkeys(list(paths)[1:], "")))
         assert stranger.process.wait(20) != 0
+        assert nobody.process.wait(20) != 0
 
 
 def test_a_gateway_shows_the_certificate_that_it_was_given(

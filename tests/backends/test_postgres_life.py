@@ -400,6 +400,24 @@ def test_a_server_that_speaks_no_tls_is_told(world: World) -> None:
     assert error.value.reason == "TlsUnavailable"
 
 
+def test_a_server_that_takes_nothing_but_tls_is_told(world: World) -> None:
+    with pytest.raises(Rejected, match="set `sslMode: verify-full`") as error:
+        world.other_client(database="mutual").prepare()
+    assert error.value.reason == "TlsRequired"
+
+
+def test_without_an_authority_of_its_own_those_of_the_system_vouch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Rejected, match="name the authority") as error:
+        world.other_client(sslMode="verify-full").prepare()
+    assert error.value.reason == "CertificateUntrusted"
+    monkeypatch.setenv("SSL_CERT_FILE", world.stand["TLS_CA"])
+    client = world.other_client(sslMode="verify-full")
+    assert client.prepare().version
+    client.close()
+
+
 def test_an_admin_without_createrole_is_told_what_to_grant(world: World) -> None:
     world.root.execute("CREATE ROLE \"pg-weak\" LOGIN PASSWORD 'weak'")
     client = world.other_client({"username": "pg-weak", "password": "weak"})

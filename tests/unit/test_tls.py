@@ -147,8 +147,7 @@ def test_files_are_in_memory_private_and_gone_once_closed(authority: Authority) 
 
 def test_without_an_authority_the_systems_are_trusted_where_names_are_checked() -> None:
     files = Files(Trust(SECTION))
-    assert [files.libpq(mode).split()[1] for mode in ("verify-full", "require")] == [
-        "sslrootcert='system'",
-        "sslrootcert=''",
-    ]
+    assert "BEGIN CERTIFICATE" in Path(files.ca).read_text(encoding="utf-8")
+    told = [files.libpq(mode).split()[1] for mode in ("verify-full", "require")]
+    assert told == [f"sslrootcert='{files.ca}'", "sslrootcert=''"]
     files.close()

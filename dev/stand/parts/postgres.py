@@ -1,7 +1,7 @@
 """PostgreSQL: database `hub`, its owner `hub_admin`, and the superuser `postgres`.
 
 One port for connections with and without TLS; a database `mutual`, if there is one, is open to those alone that show
-a certificate for their user's name.
+a certificate of the stand's authority.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stand.state import Stand, private
 ADMIN = "hub_admin"
 DATABASE = "hub"
 _DOORS = """\
-hostssl mutual all all scram-sha-256 clientcert=verify-full
+hostssl mutual all all scram-sha-256 clientcert=verify-ca
 host mutual all all reject
 host all all all scram-sha-256
 """

@@ -9,9 +9,10 @@ from tests.unit.engine.stage import NoSecrets, kind
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
+from matrixhub.api.values import SecretRef
 from matrixhub.backends.contract import Intent, Phase
 from matrixhub.engine.accounts import Accounts
-from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
+from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_of
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Entry
 from matrixhub.errors import Rejected
@@ -84,6 +85,35 @@ def test_bytes_in_an_admin_secret_that_are_no_text_hurt_nobody():
     roster = world()
     assert service(roster, shelf).connect()
     assert roster.planes["hub/main"].authorities == {"redis": "pem"}
+
+
+def test_the_secrets_that_tls_names_are_the_only_source_of_certificates():
+    admin = {"password": b"p", "ca.crt": b"stale", "tls.key": b"stale"}
+    shelf = Shelf(admin=admin, authority={"ca.crt": b"pem"}, client={"tls.crt": b"crt", "tls.key": b"key"})
+    roster = world()
+    desk = service(roster, shelf)
+    desk.connect()
+    assert desk.held == {"password": "p", "ca.crt": "pem"}
+    redis = roster.planes["hub/main"].cluster.spec.redis
+    assert redis is not None
+    assert redis.tls is not None
+    tls = redis.tls.model_copy(update={"client_cert_secret_ref": SecretRef(name="client")})
+    admin_secret = admin_of(desk.api, roster.planes["hub/main"].cluster, redis.model_copy(update={"tls": tls}))
+    assert admin_secret == {"password": "p", "ca.crt": "pem", "tls.crt": "crt", "tls.key": "key"}
+    assert "key" not in repr(desk).replace("key=", "")
+
+
+def test_a_secret_that_was_rotated_is_noticed():
+    shelf = Shelf(admin={"password": b"old"}, authority={"ca.crt": b"old"})
+    desk = service(world(), shelf)
+    desk.connect()
+    assert not desk.renewed()
+    shelf.secrets["authority"] = {"ca.crt": b"old and new"}
+    assert desk.renewed()
+    desk.connect()
+    assert not desk.renewed()
+    del shelf.secrets["admin"]
+    assert desk.renewed(), "the client that is made now says which is missing"
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,21 @@ def test_a_restarted_server_is_served_again_without_waiting_for_a_resync():
     run(desk, scenario)
 
 
+def test_credentials_that_were_rotated_are_used_from_the_next_resync_on():
+    desk = ToyDesk(Toy(), ["a"], password="old")
+
+    async def scenario(_: Worker) -> None:
+        await until(lambda: len(desk.surveys) >= 3)
+        assert desk.held == ["old"]
+        desk.password = "new"
+        await until(lambda: desk.held == ["old", "new"])
+        surveys = len(desk.surveys)
+        await until(lambda: len(desk.surveys) >= surveys + 3)
+
+    run(desk, scenario, resync=0.02)
+    assert desk.held == ["old", "new"]
+
+
 def test_drift_is_found_at_a_resync():
     desk = ToyDesk(Toy(), ["a"])
 

@@ -99,12 +99,16 @@ class ToyDesk:
     tenants: list[str]
     outcomes: list[Outcome] = field(default_factory=list)
     surveys: list[Survey | BackendError] = field(default_factory=list)
+    password: str = ""
+    held: list[str] = field(default_factory=list)
+    """The password that each client was made with."""
 
     def connect(self) -> Toy:
+        self.held.append(self.password)
         return self.toy
 
     def renewed(self) -> bool:
-        return False
+        return self.held[-1] != self.password
 
     def members(self) -> Iterable[str]:
         return list(self.tenants)

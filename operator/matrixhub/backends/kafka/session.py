@@ -133,13 +133,17 @@ class Session:
         return self._try(pairs())
 
     def _try(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
+        fresh = self._manager is None
         try:
-            if self._manager is None:
+            if fresh:
                 self._connect()
             return [answer for window in chunks(pairs, WINDOW) for answer in self._net.run(self._exchange, window)]
         except (kafka.errors.KafkaError, OSError) as error:
             self.close()
-            raise self._translated(error) from error
+            ours = self._translated(error)
+            if fresh and isinstance(ours, Unreachable):
+                ours = self._distrust(error) or ours
+            raise ours from error
 
     async def _exchange(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
         metrics.BACKEND_REQUESTS.labels(backend="kafka").inc(len(pairs))
@@ -223,10 +227,11 @@ class Session:
         except KeyError:
             raise Rejected("AdminSecretInvalid", f"Secret {self._secret_name} has no key `{name}`: add it") from None
 
-    def _distrust(self, server: str, error: Exception) -> BackendError | None:
+    def _distrust(self, error: Exception) -> BackendError | None:
         """Our error for one that came of a certificate, the brokers' or ours."""
         if self._trust is None:
             return None
+        server = f"kafka at {','.join(self._kafka.bootstrap_servers)}"
         if refusal := self._trust.refusal(server, error):
             return refusal
         complaints = (self._trust.complaint(*address(each)) for each in self._kafka.bootstrap_servers)
@@ -242,8 +247,6 @@ class Session:
                 f"{self._kafka.sasl_mechanism}: put the right `username` and `password` there",
             )
         if isinstance(error, _LOST):
-            if refusal := self._distrust(f"kafka at {servers}", error):
-                return refusal
             return Unreachable(f"kafka at {servers} does not answer: {error}")
         return error
 

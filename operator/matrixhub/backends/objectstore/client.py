@@ -1,5 +1,6 @@
 """The object store of one RealtimeCluster, as the engine drives it."""
 
+import logging
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -123,6 +124,7 @@ class Client:
     def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
         self._cluster, self._admin = cluster, admin
         self._trust = Trust.of("spec.objectStore.tls", admin)
+        logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # its warnings repeat what becomes our errors
         self._open: _Connections | None = None
 
     @property
