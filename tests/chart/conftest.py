@@ -36,5 +36,5 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     yield Release(hub)
     hub.dismiss()
     hub.delete(*hub.leaving)
-    helm("uninstall", "matrixhub", "--namespace", NAMESPACE, "--wait", "--timeout", "60s", env=env)
+    helm("uninstall", "matrixhub", "--namespace", NAMESPACE, "--no-hooks", "--wait", "--timeout", "60s", env=env)
     hub.kubectl("delete", "namespace", NAMESPACE, "--wait=false")

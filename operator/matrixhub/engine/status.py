@@ -8,6 +8,7 @@ from typing import Any, Literal
 from matrixhub.api import conditions, naming
 from matrixhub.api.conditions import Condition
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Phase, Survey
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Scales
@@ -93,14 +94,16 @@ def _terminating(summary: Condition, generation: int) -> Condition:
 
 def _condition(entry: Entry, backend: str, trouble: BackendError | None) -> Condition:
     kind, generation = CONDITION[backend], entry.tenant.metadata.generation
-    outcome = entry.standings.get(backend, Standing()).outcome
+    standing = entry.standings.get(backend, Standing())
+    outcome = standing.outcome
     if entry.invalid:
         return _say(kind, "False", "InvalidSpec", entry.invalid, generation)
     if trouble:
         return _say(kind, "False", trouble.reason, trouble.message, generation)
     if outcome is None or outcome.basis.uid != entry.tenant.metadata.uid:
         before = "" if backend == NAMESPACE or entry.housed else " for the namespace, which holds the credentials"
-        return _say(kind, "Unknown", "Pending", f"Waiting{before}", generation)
+        pending = _say(kind, "Unknown", "Pending", f"Waiting{before}", generation)
+        return (_said_before(entry.tenant, kind) if standing.settled else None) or pending
     if outcome.error:
         error = outcome.error
         return _say(kind, "False", error.reason, error.message, outcome.basis.generation)
@@ -108,6 +111,13 @@ def _condition(entry: Entry, backend: str, trouble: BackendError | None) -> Cond
         return _say(kind, "Unknown", "Pending", "Waiting", generation)
     reason, message = _DONE[outcome.phase]
     return _say(kind, "True", reason, message, outcome.basis.generation)
+
+
+def _said_before(tenant: Tenant, kind: str) -> Condition | None:
+    """What a former process found of this generation: it stands until this one has looked, or all would flap."""
+    said = (condition for condition in conditions.parse(tenant.status) if condition.type == kind)
+    wanted = ("True", tenant.metadata.generation)
+    return next((each for each in said if (each.status, each.observed_generation) == wanted), None)
 
 
 def standings_of(status: Mapping[str, Any], uid: str) -> dict[str, Standing]:

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Finding, Survey
+from matrixhub.api.tenant import Tenant
+from matrixhub.backends.contract import Finding, Phase, Survey
 from matrixhub.engine.composer import differs
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Scales
-from matrixhub.engine.status import Health, cluster_status, standings_of
+from matrixhub.engine.standing import Entry
+from matrixhub.engine.status import Health, cluster_status, standings_of, tenant_status
 from matrixhub.errors import Rejected, Unreachable
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -82,6 +84,28 @@ def test_a_restarted_operator_reads_from_a_status_what_was_settled_and_what_drif
     assert standings["kafka"].drift.time == NOW
     assert all(standing.outcome is None for standing in standings.values())
     assert all(standing.settled is None for standing in standings_of({}, "uid").values())
+
+
+def test_until_it_has_looked_a_restarted_operator_says_what_was_said_of_the_same_generation():
+    said = [
+        {"type": "Ready", "status": "True", "reason": "Suspended", "observedGeneration": 4},
+        {"type": "RedisReady", "status": "True", "reason": "Suspended", "observedGeneration": 4},
+        {"type": "KafkaReady", "status": "False", "reason": "Unreachable", "observedGeneration": 4},
+    ]
+    since = {"lastTransitionTime": "2026-01-30T12:00:00Z"}
+    status = {"observedClusterGeneration": 2, "conditions": [{**condition, **since} for condition in said]}
+
+    def told_of(generation: int, *backends: str) -> list[tuple[str, str, str]]:
+        metadata = {"name": "t", "uid": "uid", "generation": generation}
+        spec = {"clusterRef": {"namespace": "hub", "name": "main"}}
+        tenant = Tenant.model_validate({"metadata": metadata, "spec": spec, "status": status})
+        entry = Entry(tenant, Phase.ACTIVE, standings_of(status, "uid"))
+        found = tenant_status(entry, backends, None, NOW)["conditions"]
+        return [(each["type"], each["reason"], each["lastTransitionTime"][8:10]) for each in found]
+
+    assert told_of(4, "redis") == [("Ready", "Suspended", "30"), ("RedisReady", "Suspended", "30")]
+    assert ("KafkaReady", "Pending", "31") in told_of(4, "redis", "kafka")
+    assert ("RedisReady", "Pending", "31") in told_of(5, "redis")
 
 
 @pytest.mark.parametrize(
