@@ -45,7 +45,7 @@ class Operator:
     def start(self) -> None:
         """The process runs."""
         with self.log.open("ab") as out:
-            env = {**self.env, **SETTINGS, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
+            env = {**SETTINGS, **self.env, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
             self.process = subprocess.Popen([OPERATOR], env=env, stdout=out, stderr=out)
 
     def kill(self) -> None:

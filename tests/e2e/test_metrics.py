@@ -1,6 +1,7 @@
 """The metrics of everything that runs: well formed, in use, and counting what happens."""
 
 import json
+import secrets
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from demo.event import gateways, seen
 from matrixhub.backends.gateway.settings import METRICS_PORT
 from matrixhub.backends.relay.workload import PORT
 
-NAME = "measured"
+NAME = f"measured-{secrets.token_hex(3)}"
 
 
 def pods(hub: Hub, component: str) -> list[str]:
@@ -31,28 +32,34 @@ def is_ready(pod: dict[str, Any]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def pages(hub: Hub) -> Iterator[dict[str, str]]:
+def measured(hub: Hub) -> Iterator[Hub]:
+    """A Tenant of these tests, whose app the gateways know."""
+    try:
+        hub.onboard(NAME, gateway={"maxConnections": 77})
+        hub.tenants.remove(NAME)
+        key = hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]
+        host, port = gateways(hub.env).split(":")
+        until(lambda: pods(hub, "relay") and admits(host, int(port), key), 60, "relay and gateways are at work")
+        yield hub
+    finally:
+        hub.tenants.append(NAME)
+        hub.dismiss()
+
+
+@pytest.fixture(scope="module")
+def pages(measured: Hub) -> dict[str, str]:
     """The pages of the operator, a relay and the gateways, after an event went its whole way to a browser."""
-    hub.onboard(NAME, gateway={"maxConnections": 77})
-    hub.tenants.remove(NAME)
-    until(lambda: pods(hub, "relay") and pods(hub, "gateway"), 60, "relay and gateways are at work")
-    host, port = gateways(hub.env).split(":")
-    key = hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]
-    until(lambda: admits(host, int(port), key), 10, "the gateways know the app")
-    seen(hub.env, NAME, "institution.updates")
-    with raw(host, int(port), key) as (socket, _):
+    seen(measured.env, NAME, "institution.updates")
+    host, port = gateways(measured.env).split(":")
+    with raw(host, int(port), measured.secret(NAME, "gateway")["PUSHER_APP_KEY"]) as (socket, _):
         for event in ("pusher:subscribe", "pusher:unsubscribe", "pusher:ping"):
             socket.send(json.dumps({"event": event, "data": {"channel": "general"}}))
         while json.loads(socket.recv(5))["event"] != "pusher:pong":
             pass
-    until(
-        lambda: value(operators_page(), "matrixhub_tenant_events_total", tenant=NAME) >= 1, 30, "the event is counted"
-    )
-    shown = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(hub, "gateway"))
-    (relay,) = pods(hub, "relay")
-    yield {"operator": operators_page(), "relay": page(f"{relay}:{PORT}"), "gateway": shown}
-    hub.tenants.append(NAME)
-    hub.dismiss()
+    until(lambda: value(operators_page(), "matrixhub_tenant_events_total", tenant=NAME) >= 1, 30, "it is counted")
+    shown = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(measured, "gateway"))
+    (relay,) = pods(measured, "relay")
+    return {"operator": operators_page(), "relay": page(f"{relay}:{PORT}"), "gateway": shown}
 
 
 @pytest.mark.parametrize("program", ["operator", "relay"])
