@@ -18,6 +18,7 @@ from stand.cache import build
 from stand.recipes import HELM
 
 TENANTS = ("greenwood", "hillcrest", "riverside")
+OBJECT = "files/report.txt"
 PATIENCE = 90
 BACKENDS = ("postgres", "redis", "kafka", "minio")
 
@@ -88,17 +89,17 @@ def pods(hub: Hub, component: str) -> list[dict[str, Any]]:
     ]
 
 
-def shelf(hub: Hub, tenant: str) -> tuple[Any, dict[str, str]]:
-    """The tenant's own client, and where its one object is."""
+def s3(hub: Hub, tenant: str) -> tuple[Any, str]:
+    """The tenant's own client and its bucket."""
     held = hub.secret(tenant, "object-store")
     client = boto3.client(
         "s3",
-        endpoint_url=held["endpoint"],
+        endpoint_url=held["uri"],
         region_name=held["region"],
-        aws_access_key_id=held["accessKey"],
-        aws_secret_access_key=held["secretKey"],
+        aws_access_key_id=held["username"],
+        aws_secret_access_key=held["password"],
     )
-    return client, {"Bucket": held["bucket"], "Key": held["prefix"] + "report.txt"}
+    return client, held["bucket"]
 
 
 def students(hub: Hub, tenant: str) -> int:
@@ -145,8 +146,8 @@ def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
     before, rows = objects(platform), {tenant: students(platform, tenant) for tenant in TENANTS}
     assert all(rows.values())
     for tenant in TENANTS:
-        client, place = shelf(platform, tenant)
-        client.put_object(**place, Body=tenant.encode())
+        client, bucket = s3(platform, tenant)
+        client.put_object(Bucket=bucket, Key=f"tenant/{tenant}/{OBJECT}", Body=tenant.encode())
     schools = [school(platform, tenant) for tenant in TENANTS]
     traffic = Traffic(
         platform.env, schools, lambda: {f"{pod['status']['podIP']}:6001" for pod in pods(platform, "gateway")}
@@ -166,8 +167,9 @@ def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
     assert objects(platform) == before
     assert {tenant: students(platform, tenant) for tenant in TENANTS} == rows
     for tenant in TENANTS:
-        client, place = shelf(platform, tenant)
-        assert client.get_object(**place)["Body"].read() == tenant.encode()
+        client, bucket = s3(platform, tenant)
+        found = client.get_object(Bucket=bucket, Key=f"tenant/{tenant}/{OBJECT}")["Body"].read()
+        assert found == tenant.encode()
     restarts = {
         pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
         for pod in platform.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator")["items"]

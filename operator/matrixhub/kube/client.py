@@ -24,6 +24,8 @@ PAGE = 500
 JSON = "application/json"
 METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Lists whose items are nothing but their metadata."""
+NOT_LEADER = "does not hold the Lease"
+"""The words of the chart's leader-fence. A new leader is refused for as long as an API server has not heard of it."""
 HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_INVALID = 403, 404, 409, 422
 HTTP_GONE, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 410, 429, 500
 
@@ -248,12 +250,13 @@ def _translated(error: ApiException, method: str, path: str) -> Exception:
         return _NotFound("NotFound", sentence)
     if error.status == HTTP_CONFLICT:
         return Conflict(sentence, "another writer")
+    passing = error.status in (HTTP_GONE, HTTP_TOO_MANY) or (error.status or 0) >= HTTP_SERVER_ERROR
+    if passing or NOT_LEADER in sentence:
+        return Transient("KubernetesBusy", sentence)
     if error.status in (401, HTTP_FORBIDDEN):
         return Rejected("PermissionDenied", f"the Kubernetes API refused {method} {path}: {sentence}")
     if error.status in (400, HTTP_INVALID):
         return Rejected("Invalid", sentence)
-    if error.status in (HTTP_GONE, HTTP_TOO_MANY) or (error.status or 0) >= HTTP_SERVER_ERROR:
-        return Transient("KubernetesBusy", sentence)
     return error
 
 
