@@ -122,6 +122,8 @@ class House:
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
+    """On a fresh API server: one that saw such a policy go has lost sight of all Leases (kubernetes#130887)."""
+    subprocess.run(["python3", str(ROOT / "dev" / "stand"), "restart", "kube-apiserver"], check=True)
     made = House(tmp_path)
     yield made
     for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
@@ -130,24 +132,25 @@ def house(tmp_path: Path) -> Iterator[House]:
     made.admin.delete(NAMESPACE, made.namespace)
 
 
-def test_who_does_not_hold_the_lease_writes_nothing(house: House):
+def test_who_held_the_lease_and_holds_it_no_more_writes_nothing(house: House):
     first, second = house.api("a"), house.api("b")
     assert house.writes(first), "without a Lease nobody is fenced out: others write, too"
     held = house.leases["a"].create()
-    house.until(second, writes=False)
     assert house.writes(first)
-    assert house.writes(house.admin)
-    assert house.writes(house.api()), "a developer's token is bound to no pod"
 
     held = house.leases["b"].hold(held)
-    opened = house.until(second, writes=True)
     shut = house.until(first, writes=False)
-    sys.stdout.write(
-        f"after a takeover the new leader was let in within {opened:.3f} s, the old one out {shut:.3f} s\n"
-    )
-    assert opened < 2
+    assert house.writes(second)
+    assert house.writes(house.admin)
+    assert house.writes(house.api()), "a developer's token is bound to no pod"
     assert held.transitions == 1
 
-    house.leases["b"].release(held)
+    held = house.leases["a"].hold(held)
+    opened = house.until(first, writes=True)
     house.until(second, writes=False)
-    assert not house.writes(first), "a released Lease lets nobody in before it is held"
+    sys.stdout.write(f"the old leader was shut out within {shut:.3f} s, one that leads again let in {opened:.3f} s\n")
+    assert opened < 2
+
+    house.leases["a"].release(held)
+    house.until(first, writes=False)
+    assert not house.writes(second)

@@ -20,6 +20,8 @@ TENANT_LABEL = f"{GROUP}/tenant"
 CLUSTER_LABEL = f"{GROUP}/realtimecluster"
 """Its value is the name of the RealtimeCluster, whose namespace is the object's."""
 OWNER_ANNOTATION = f"{GROUP}/owner"
+FORMER_HOLDERS = f"{GROUP}/former-holders"
+"""On the operators' Lease: who held it before, separated by commas. The chart's leader-fence reads it."""
 RELAY_DOMAIN = "relay"
 """Topics of this domain are the relay's own."""
 

@@ -17,15 +17,23 @@ LOOK = 1.0
 """Seconds between two looks of a standby, and before a leader tries again what failed."""
 
 
+FORMER = 8
+"""Former holders that a Lease names."""
+
+
 @dataclass(frozen=True)
 class Record:
-    """What a Lease says; nobody holds it while `holder` is empty. `version` is the API server's, not a part of it."""
+    """What a Lease says; nobody holds it while `holder` is empty. `version` is the API server's, not a part of it.
+
+    `former` are the latest holders that hold it no more, whose writes an API server refuses.
+    """
 
     holder: str
     duration: float
     acquired: str
     renewed: str
     transitions: int
+    former: tuple[str, ...] = ()
     version: str = field(default="", compare=False)
 
 
@@ -68,6 +76,12 @@ def decide(identity: str, sight: Sight, now: float, *, leads: bool) -> Step:
     if not record.holder or now - sight.since >= record.duration:
         return Step.TAKE
     return Step.WAIT
+
+
+def former(record: Record, holder: str) -> tuple[str, ...]:
+    """Those who hold the Lease no more once `holder` does (nobody, while that is empty)."""
+    names = [name for name in (*record.former, record.holder) if name not in ("", holder)]
+    return tuple(dict.fromkeys(reversed(names)))[FORMER - 1 :: -1]
 
 
 def in_time(renewed: float | None, now: float) -> bool:

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from matrixhub.api import naming
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.election import DURATION, Record
+from matrixhub.kube.election import DURATION, Record, former
 from matrixhub.kube.resources import LEASE, Manifest
 
 TIMEOUT = (1.0, 1.5)
@@ -27,48 +28,51 @@ class Lease:
     def create(self) -> Record:
         """The Lease exists and this process holds it. Raises Conflict when somebody else made it."""
         now = _now()
-        spec = _spec(Record(self.identity, DURATION, now, now, transitions=0))
-        metadata = {"name": self._name, "namespace": self._namespace}
-        return _record(
-            self._api.create({"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec})
-        )
+        lease = _lease(Record(self.identity, DURATION, now, now, transitions=0))
+        lease["metadata"] |= {"name": self._name, "namespace": self._namespace}
+        return _record(self._api.create({"apiVersion": LEASE.api_version, "kind": LEASE.kind, **lease}))
 
     def hold(self, record: Record) -> Record:
         """This process holds the Lease, renewed now. Raises Conflict when the Lease has changed since `record`."""
-        now = _now()
-        if record.holder == self.identity:
-            return self._write(record, Record(self.identity, DURATION, record.acquired, now, record.transitions))
-        return self._write(record, Record(self.identity, DURATION, now, now, record.transitions + 1))
+        now, again = _now(), record.holder == self.identity
+        acquired, transitions = (record.acquired, record.transitions) if again else (now, record.transitions + 1)
+        return self._write(
+            record, Record(self.identity, DURATION, acquired, now, transitions, former(record, self.identity))
+        )
 
     def release(self, record: Record) -> None:
         """Nobody holds the Lease. Raises Conflict when it has changed since `record`."""
-        self._write(record, Record("", RELEASED, record.acquired, _now(), record.transitions))
+        self._write(record, Record("", RELEASED, record.acquired, _now(), record.transitions, former(record, "")))
 
     def _write(self, before: Record, after: Record) -> Record:
-        patch = {"metadata": {"resourceVersion": before.version}, "spec": _spec(after)}
+        patch = _lease(after)
+        patch["metadata"]["resourceVersion"] = before.version
         return _record(self._api.patch(LEASE, self._name, self._namespace, patch))
 
 
 def _record(lease: Manifest) -> Record:
-    spec = lease.get("spec") or {}
+    spec, metadata = lease.get("spec") or {}, lease["metadata"]
+    names = (metadata.get("annotations") or {}).get(naming.FORMER_HOLDERS, "")
     return Record(
         holder=spec.get("holderIdentity") or "",
         duration=float(spec.get("leaseDurationSeconds") or DURATION),
         acquired=spec.get("acquireTime") or "",
         renewed=spec.get("renewTime") or "",
         transitions=int(spec.get("leaseTransitions") or 0),
-        version=lease["metadata"]["resourceVersion"],
+        former=tuple(names.split(",")) if names else (),
+        version=metadata["resourceVersion"],
     )
 
 
-def _spec(record: Record) -> Manifest:
-    return {
+def _lease(record: Record) -> Manifest:
+    spec = {
         "holderIdentity": record.holder,
         "leaseDurationSeconds": int(record.duration),
         "acquireTime": record.acquired or None,
         "renewTime": record.renewed,
         "leaseTransitions": record.transitions,
     }
+    return {"metadata": {"annotations": {naming.FORMER_HOLDERS: ",".join(record.former)}}, "spec": spec}
 
 
 def _now() -> str:

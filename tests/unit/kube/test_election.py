@@ -3,7 +3,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrixhub.kube.election import DEADLINE, DURATION, LOOK, RETRY, Record, Sight, Step, decide, in_time, seen
+from matrixhub.kube.election import (
+    DEADLINE,
+    DURATION,
+    FORMER,
+    LOOK,
+    RETRY,
+    Record,
+    Sight,
+    Step,
+    decide,
+    former,
+    in_time,
+    seen,
+)
 
 
 def record(holder: str = "other", renewed: str = "2026-01-01T00:00:00Z", duration: float = DURATION) -> Record:
@@ -62,3 +75,16 @@ def test_a_leader_that_may_still_write_has_no_successor(silent: float, skew: flo
 
 def test_a_renewal_may_fail_and_be_tried_again_before_the_deadline():
     assert RETRY + 2 * LOOK < DEADLINE < DURATION
+
+
+def test_whoever_held_the_lease_before_is_named_and_nobody_twice_or_while_holding_it():
+    held = Record("b", DURATION, acquired="", renewed="", transitions=1, former=("a",))
+    assert former(held, "c") == ("a", "b")
+    assert former(held, "b") == ("a",)
+    assert former(held, "a") == ("b",)
+    assert former(held, "") == ("a", "b")
+
+
+def test_only_the_latest_former_holders_are_named():
+    names = tuple(f"pod-{number}" for number in range(20))
+    assert former(Record("last", DURATION, "", "", 0, names), "next") == (*names[-FORMER + 1 :], "last")
