@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from stand.run import output
@@ -15,30 +16,40 @@ def folder(stand: Stand) -> Path:
     return stand.folder("pki")
 
 
+_making = threading.RLock()
+"""Parts are prepared side by side, and several of them show the same certificate."""
+
+
 def authority(stand: Stand) -> Path:
     """The certificate that signs all others."""
     certificate = folder(stand) / "ca.crt"
-    if not certificate.exists():
-        output(
-            [
-                "openssl",
-                "req",
-                "-x509",
-                *_KEY,
-                "-subj",
-                "/CN=stand",
-                "-keyout",
-                folder(stand) / "ca.key",
-                "-addext",
-                "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
-                "-out",
-                certificate,
-            ]
-        )
+    with _making:
+        if not certificate.exists():
+            output(
+                [
+                    "openssl",
+                    "req",
+                    "-x509",
+                    *_KEY,
+                    "-subj",
+                    "/CN=stand",
+                    "-keyout",
+                    folder(stand) / "ca.key",
+                    "-addext",
+                    "keyUsage=critical,keyCertSign,cRLSign,digitalSignature",
+                    "-out",
+                    certificate,
+                ]
+            )
     return certificate
 
 
 def _signed(stand: Stand, name: str, subject: str, *extensions: str) -> tuple[Path, Path]:
+    with _making:
+        return _certificate(stand, name, subject, *extensions)
+
+
+def _certificate(stand: Stand, name: str, subject: str, *extensions: str) -> tuple[Path, Path]:
     certificate, key = folder(stand) / f"{name}.crt", folder(stand) / f"{name}.key"
     if not certificate.exists():
         signer: list[str | Path] = ["-CA", authority(stand), "-CAkey", folder(stand) / "ca.key"]
