@@ -58,7 +58,8 @@ def pages(measured: Hub) -> dict[str, str]:
             pass
     until(lambda: value(operators_page(), "matrixhub_tenant_events_total", tenant=NAME) >= 1, 30, "it is counted")
     shown = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(measured, "gateway"))
-    (relay,) = pods(measured, "relay")
+    until(lambda: pods(measured, "relay"), 30, "the relay is ready again: new topics make its group rebalance")
+    relay, *_ = pods(measured, "relay")
     return {"operator": operators_page(), "relay": page(f"{relay}:{PORT}"), "gateway": shown}
 
 
