@@ -23,6 +23,8 @@ from tests.e2e.secure import (
 )
 from tests.support import ROOT
 
+from matrixhub.api import naming
+
 NAMES = ("secure", "stranger", "elsewhere", "mutual")
 
 
@@ -116,18 +118,26 @@ def mutual(hub: Hub, authority: Authority, tmp_path: Path) -> Iterator[dict[str,
     spec["redis"] |= {"nodes": [f"{host}:{port}"], "adminSecretRef": {"name": "redis-mutual"}}
     spec["redis"]["tls"] = {"caSecretRef": {"name": "other-ca"}}
     with Server(tmp_path, f"bind 127.0.0.1 {host}", *options, f"tls-ca-cert-file {authority.certificate}"):
+        forget(hub)
         database(hub)
         yield spec
         hub.kubectl("-n", NAMESPACE, "delete", "realtimecluster", "mutual", "--timeout=30s")
-        psql(hub, "postgres", "DROP DATABASE mutual WITH (FORCE)")
+        forget(hub)
 
 
 def database(hub: Hub) -> None:
     """The database `mutual`, with the admin's rights: under this name nobody enters without a certificate."""
-    psql(hub, "postgres", "DROP DATABASE IF EXISTS mutual WITH (FORCE); CREATE DATABASE others")
+    psql(hub, "postgres", "CREATE DATABASE others")
     rights = (ROOT / "manifests/admin-rights/postgres.sql").read_text(encoding="utf-8")
     psql(hub, "others", rights)
     psql(hub, "postgres", "ALTER DATABASE others RENAME TO mutual")
+
+
+def forget(hub: Hub) -> None:
+    """No database `mutual` is there, and the role that its registry alone knew as ours is gone."""
+    role = naming.gateway(f"{NAMESPACE}/mutual")
+    drop = f'DROP DATABASE IF EXISTS mutual WITH (FORCE); DROP DATABASE IF EXISTS others; DROP ROLE IF EXISTS "{role}"'
+    psql(hub, "postgres", drop)
 
 
 def psql(hub: Hub, where: str, text: str) -> None:
