@@ -8,9 +8,9 @@ STAND := python3 dev/stand
 # A company's own authority is in the system's store, not in uv's.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test check up down bench format generate lock
+.PHONY: help demo test e2e check up down bench format generate lock
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 demo: ## everything, from nothing to three Ready Tenants on a real cluster; leaves it running
 	@$(STAND) preflight
@@ -22,6 +22,11 @@ test: ## everything that CI runs
 	@$(MAKE) --no-print-directory check
 	@$(STAND) build
 	@$(BIN)/python dev/suites.py
+
+e2e: .venv/ready ## the proof alone: the chart installed, every part hurt while events flow, nothing lost
+	@$(STAND) preflight
+	@$(STAND) up
+	@$(BIN)/pytest -q -s -p no:cacheprovider tests/proof
 
 check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .

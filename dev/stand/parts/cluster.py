@@ -12,8 +12,8 @@ from stand.rights import rights
 from stand.run import output
 from stand.state import Stand
 
-POD_OPERATOR = "system:serviceaccount:matrixhub-system:matrixhub"
-"""The operator where the chart is installed under its own name."""
+POD_OPERATOR = "system:serviceaccount:matrixhub-chart:matrixhub"
+"""The operator of the tests that install the chart."""
 _AUDITED = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
