@@ -136,12 +136,6 @@ class Gateway(Pods):
 
     When changed: Secrets say it within seconds; no gateway is replaced.
     """
-    trusted_proxies: Whole = Field(default=0, ge=0, le=8)
-    """Proxies in front of the gateways whose X-Forwarded-For is believed. Kept for limits by address to come: not used
-    yet.
-
-    When changed: nothing happens yet.
-    """
 
 
 class GatewayScaling(Model):
