@@ -23,6 +23,13 @@ SUITES = {
         "tests/e2e/test_realtimecluster.py",
     ),
     "tenants": ("tests/e2e",),
+    "platform": (
+        "tests/e2e/test_adoption.py",
+        "tests/e2e/test_audit.py",
+        "tests/e2e/test_gitops.py",
+        "tests/e2e/test_metrics.py",
+        "tests/e2e/test_tls.py",
+    ),
     "leader": ("tests/e2e/test_leader.py", "tests/e2e/test_release.py"),
     "chart": ("tests/chart",),
     "relay": ("tests/backends/test_relay.py",),

@@ -11,7 +11,7 @@ from psycopg import errors, sql
 from psycopg.rows import dict_row
 
 from matrixhub import metrics
-from matrixhub.api.realtimecluster import PostgresBackend
+from matrixhub.api.services import PostgresBackend
 from matrixhub.errors import BackendError, Conflict, Rejected, Transient, Unreachable
 from matrixhub.tls import Files, Trust
 

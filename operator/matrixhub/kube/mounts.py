@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from matrixhub.api.realtimecluster import Tls
+from matrixhub.api.services import Tls
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import SECRET, Manifest
 from matrixhub.tls import CERTIFICATE_KEYS

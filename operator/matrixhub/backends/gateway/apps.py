@@ -8,7 +8,8 @@ import psycopg
 from psycopg import errors, sql
 
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import PostgresBackend, RealtimeCluster
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import PostgresBackend
 from matrixhub.backends.contract import Applied, ServiceAccount
 from matrixhub.backends.database import Connection, Session, ask, together, translate
 from matrixhub.backends.gateway import table

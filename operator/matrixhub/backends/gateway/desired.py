@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from matrixhub.api import naming
 from matrixhub.api.dataplane import Gateway
-from matrixhub.api.realtimecluster import PostgresBackend, RealtimeCluster, RedisBackend
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import PostgresBackend, RedisBackend
 from matrixhub.backends.contract import Intent, Phase
 from matrixhub.backends.gateway.state import App, State
 from matrixhub.errors import Rejected

@@ -5,7 +5,8 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY
-from matrixhub.api.realtimecluster import PostgresBackend, RealtimeCluster, RedisBackend
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import PostgresBackend, RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.gateway.desired import gateway, stores
 from matrixhub.backends.gateway.table import TABLE

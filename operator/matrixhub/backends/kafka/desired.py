@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import KafkaBackend
+from matrixhub.api.services import KafkaBackend
 from matrixhub.api.tenant import Topics
 from matrixhub.backends.contract import Intent, Mark, Phase
 from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim

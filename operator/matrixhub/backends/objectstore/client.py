@@ -18,7 +18,8 @@ from urllib3.exceptions import HTTPError
 
 from matrixhub import metrics
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import ObjectStoreBackend, RealtimeCluster
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import ObjectStoreBackend
 from matrixhub.backends.contract import Applied, Credential, Finding, Intent, Survey
 from matrixhub.backends.objectstore import actions, desired, plan
 from matrixhub.backends.objectstore.aws import Aws

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import ObjectStoreBackend
+from matrixhub.api.services import ObjectStoreBackend
 from matrixhub.backends.contract import Credential, Intent, Mark, Phase
 from matrixhub.backends.objectstore.state import Bucket, Policy, State, User, canonical, flat
 from matrixhub.errors import Rejected

@@ -7,7 +7,8 @@ from datetime import timedelta
 from urllib.parse import quote
 
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import PostgresBackend, RealtimeCluster
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import PostgresBackend
 from matrixhub.backends.contract import Intent, Mark, Phase
 from matrixhub.backends.postgres.state import (
     GROUP,

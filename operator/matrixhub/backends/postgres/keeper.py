@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
-from matrixhub.api.realtimecluster import PostgresBackend
+from matrixhub.api.services import PostgresBackend
 from matrixhub.backends.contract import Finding, Survey
 from matrixhub.backends.database import Connection, Session, ask, lost, together, translate
 from matrixhub.backends.postgres import audit, catalog, desired

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import RealtimeCluster, RedisBackend
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.contract import Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State

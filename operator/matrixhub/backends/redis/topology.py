@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from matrixhub.api.realtimecluster import RedisBackend
+from matrixhub.api.services import RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
 from matrixhub.errors import Rejected, Unreachable

@@ -6,7 +6,8 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.api.dataplane import Gateway, Relay
-from matrixhub.api.realtimecluster import KafkaBackend, PostgresBackend, RealtimeCluster, Tls
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import KafkaBackend, PostgresBackend, Tls
 from matrixhub.errors import Rejected
 from matrixhub.kube.manifests import described, pod, resources, sealed
 from matrixhub.kube.mounts import Mounted, trusted
