@@ -37,4 +37,4 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     hub.dismiss()
     hub.delete(*hub.leaving)
     helm("uninstall", "matrixhub", "--namespace", NAMESPACE, "--no-hooks", "--wait", "--timeout", "60s", env=env)
-    hub.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    hub.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")

@@ -236,7 +236,7 @@ def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub
 
 
 def test_a_watch_that_has_gone_silent_is_told_and_then_opened_anew(hub: Hub, rivals: Rivals, tmp_path: Path):
-    settings = {"MATRIXHUB_WATCH_CHECK_SECONDS": "2", "MATRIXHUB_WATCH_SILENCE_SECONDS": "20"}
+    settings = {"MATRIXHUB_WATCH_CHECK_SECONDS": "2", "MATRIXHUB_WATCH_SILENCE_SECONDS": "35"}
     with Proxy.to_api_server(hub.env) as proxy:
         far = reached_by(proxy, hub.env, tmp_path)
         leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far, **settings)
@@ -246,5 +246,5 @@ def test_a_watch_that_has_gone_silent_is_told_and_then_opened_anew(hub: Hub, riv
         hub.apply(hub.tenant("silent"))
         took("a silent watch told", until(lambda: leader.asked("/healthz")[0] == 500, 60))
         assert "Tenant silent " in leader.asked("/healthz")[1]
-        took("and opened anew, after", until(lambda: leader.asked("/healthz")[0] == 200, 60))
+        took("and opened anew, after", until(lambda: leader.asked("/healthz")[0] == 200, 100))
         assert rivals.holder() == "first", "a new connection kept the Lease"

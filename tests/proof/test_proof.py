@@ -38,7 +38,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     release.install(CHART, "--take-ownership")
     yield everywhere
     release.uninstall()
-    everywhere.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    everywhere.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
 
 
 @pytest.fixture(scope="module")

@@ -21,10 +21,11 @@ log = logging.getLogger(__name__)
 
 BATCH = 100
 """Live tenants per round, the batch size of Strimzi's topic operator."""
-PULSE = 3.0
-"""Seconds between two looks at whether the servers were restarted."""
-TROUBLE_FIRST, TROUBLE_LIMIT = 0.5, 5.0
-"""Seconds until a backend that is away is tried again: at first, and at most."""
+PULSE = 1.0
+"""Seconds between two looks at whether the servers were restarted: a Redis without its users turns gateways away, and
+those give up after 3 s (backends/gateway/README.md)."""
+TROUBLE_FIRST, AWAY_LIMIT, REFUSED_LIMIT = 0.5, 1.0, 5.0
+"""Seconds until a backend in trouble is tried again: at first; at most when it is away; and when it refuses us."""
 TOLD_BY_ALL = 2
 """Failures in a row after which every tenant of the backend says that it is away, not only those that wait."""
 
@@ -248,7 +249,8 @@ class Worker:
             log.warning("Backend is in trouble: %s", error.message, extra={"backend": self.name})
         if isinstance(error, Unreachable):
             error = Unreachable(f"{error.message}, since {since:%Y-%m-%dT%H:%M:%SZ}")
-        delay = min(TROUBLE_LIMIT, TROUBLE_FIRST * 2 ** min(failures - 1, 16))
+        limit = AWAY_LIMIT if isinstance(error, Unreachable) else REFUSED_LIMIT
+        delay = min(limit, TROUBLE_FIRST * 2 ** min(failures - 1, 16))
         self._trouble = Trouble(error, since, time.monotonic() + delay, failures)
         self._desk.surveyed(self.name, error)
         if failures == TOLD_BY_ALL:

@@ -17,7 +17,7 @@ from matrixhub.errors import Transient
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TROUBLE_FIRST", "TROUBLE_LIMIT", "PULSE"):
+    for name in ("TROUBLE_FIRST", "AWAY_LIMIT", "REFUSED_LIMIT", "PULSE"):
         monkeypatch.setattr(module, name, 0.02)
 
 
