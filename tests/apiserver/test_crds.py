@@ -503,7 +503,9 @@ def test_kubectl_explain_tells_what_a_field_means_and_its_default(kubeconfig: st
     told = " ".join(
         run(kubeconfig, "explain", "tenants.spec.postgres.statementTimeout", f"--api-version={GROUP}/v1alpha1").split()
     )
-    assert "How long a statement of the tenant may run, as a duration (h, m, s, ms). Default: 5s." in told
+    assert "How long a statement of the tenant may run, as a duration (h, m, s, ms)." in told
+    assert "When changed: holds for new sessions within seconds." in told
+    assert "Default: 5s." in told
 
 
 def test_kubectl_get_matrixhub_lists_both_kinds(kubeconfig: str, made: Callable[[Body], Body]) -> None:

@@ -17,6 +17,13 @@ from tests.support import ROOT
 RIGHTS = ROOT / "manifests" / "admin-rights" / "kubernetes.yaml"
 UNSEEN = frozenset({"bind"})
 """Verbs that are asked about while a request is judged, and are in no audit log."""
+RARE = {
+    ("matrixhub.io", "tenants", "get"): "whether what the watch does not show still exists",
+    ("matrixhub.io", "realtimeclusters", "get"): "likewise",
+    ("apps", "statefulsets/scale", "get"): "a consumer may be a StatefulSet; those of the tests are Deployments",
+    ("apps", "statefulsets/scale", "patch"): "likewise",
+}
+"""Rights that not every run of the tests meets, and what for."""
 CREATED, FORBIDDEN = 201, 403
 
 
@@ -78,7 +85,7 @@ def did() -> set[Right]:
 
 def test_every_right_is_used(did: set[Right]) -> None:
     sys.stdout.write("\n".join(sorted(map(str, did))))
-    superfluous = {right for right in granted() - did if right.verb not in UNSEEN}
+    superfluous = {right for right in granted() - did - RARE.keys() if right.verb not in UNSEEN}
     assert not superfluous, f"granted and never used: {', '.join(sorted(map(str, superfluous)))}"
 
 
