@@ -101,7 +101,7 @@ def conditions(hub: Hub, name: str) -> dict[str, dict[str, Any]]:
     cluster = hub.get("realtimecluster", name, "-n", NAMESPACE)
     generation = cluster["metadata"]["generation"]
     told = cluster.get("status", {}).get("conditions", [])
-    return {each["type"]: each for each in told if each["observedGeneration"] == generation}
+    return {each["type"]: each for each in told if each.get("observedGeneration") == generation}
 
 
 def become(hub: Hub, name: str, **wanted: str) -> dict[str, dict[str, Any]]:

@@ -49,6 +49,8 @@ HOUSING_BATCH = 25
 """Tenants per round of the namespace backend: nothing there is cheaper for many, and all other backends wait for it."""
 MERGE_DELAY = 1.0
 """Seconds that a new Tenant's first status, or one with something wrong in it, waits to be written with more."""
+LISTING_DELAY = 5.0
+"""Seconds in which a Tenant's RealtimeCluster is listed, too, when the operator starts: until then it misses none."""
 PROGRESS_DELAY = 10.0
 """The same while all is well and work is under way: in a crowd of new Tenants most are written once, at the end."""
 
@@ -118,7 +120,9 @@ class Controller:
         entry.begun = entry.begun and not changed
         self._begin(entry, Priority.RESYNC if initial else Priority.LIVE)
         urgent = changed or naming.FINALIZER not in tenant.metadata.finalizers
-        self.registrar.add(f"Tenant/{tenant.id}", delay=0.0 if urgent else PROGRESS_DELAY)
+        orphaned = initial and self.roster.plane_of(entry) is None
+        delay = LISTING_DELAY if orphaned else 0.0 if urgent else PROGRESS_DELAY
+        self.registrar.add(f"Tenant/{tenant.id}", delay=delay)
 
     def tenant_gone(self, name: str, uid: str) -> None:
         """The Tenant no longer exists."""
@@ -255,7 +259,7 @@ class Controller:
 
     def _begin(self, entry: Entry, priority: Priority) -> None:
         """The work on this wish begins, once, as soon as it may: seen in the watch or in the answer to our write."""
-        if not entry.begun and entry.admitted:
+        if not entry.begun and entry.admitted and self.roster.plane_of(entry):
             entry.begun = True
             self._advance(entry, priority)
             self.registrar.add(f"Tenant/{entry.tenant.id}", delay=MERGE_DELAY)

@@ -122,9 +122,15 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._client: Any = None
         self._left: dict[Partition, int | None] = {}
         self._out_since: float | None = None
+        self._last_in: float | None = None
         self.joined = False
         # Its debug lines hold the password, its warnings repeat what becomes our errors.
         logging.getLogger("kafka").setLevel(logging.CRITICAL)
+
+    @property
+    def settled(self) -> bool:
+        """Whether this member is in its group, or was a moment ago: a rebalance is everyday work."""
+        return self.joined or (self._last_in is not None and time.monotonic() - self._last_in < JOIN_SECONDS)
 
     def turn(self, orders: Orders, offsets: Mapping[Partition, int]) -> Turn:
         """Orders are carried out and offsets committed; then what has come, or comes soon, is brought.
@@ -148,6 +154,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         """A member that is out of its group has not been so for long. Raises Unreachable when it has."""
         now = time.monotonic()
         self._out_since = None if self.joined else self._out_since or now
+        self._last_in = now if self.joined else self._last_in
         if self._out_since is not None and now - self._out_since > JOIN_SECONDS:
             self.close()
             raise Unreachable(f"kafka's group has not taken this relay in for {JOIN_SECONDS:.0f} s")
@@ -218,7 +225,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
     def close(self) -> None:
         """This member has left the group, if Kafka still answers."""
         client, self._client, self.joined = self._client, None, False
-        self._left, self._out_since = {}, None
+        self._left, self._out_since, self._last_in = {}, None, None
         if client is not None:
             try:
                 client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)

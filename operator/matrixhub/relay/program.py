@@ -58,8 +58,8 @@ class Relay:
 
     @property
     def ready(self) -> bool:
-        """Whether the group has dealt out its partitions, some of them perhaps to this relay."""
-        return self._consumer.joined
+        """Whether the group has dealt out its partitions, some of them perhaps to this relay, or is about to again."""
+        return self._consumer.settled
 
     @property
     def alive(self) -> bool:
