@@ -77,6 +77,11 @@ def test_nothing_waits_for_an_operator_that_is_gone(hub: Hub, installed: None):
         assert connection.execute("select current_user").fetchone() == ("tenant_kept",), "access stays as it was"
     hub.kubectl("patch", "tenant", "late", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
 
+    hub.operator.start()
+    hub.onboard("dropped")  # adopts what was left, so that it can go with it
+    hub.kubectl("patch", "tenant", "kept", "--type=merge", "-p", '{"spec": {"deletionPolicy": "Delete"}}')
+    hub.delete("kept", "dropped", "late")
+
 
 def test_an_operator_that_still_leads_is_waited_for(hub: Hub, installed: None):
     until(lambda: "main" in waiting(hub), 60)
