@@ -84,7 +84,7 @@ def test_nothing_waits_for_an_operator_that_is_gone(hub: Hub, installed: None):
 
 
 def test_an_operator_that_still_leads_is_waited_for(hub: Hub, installed: None):
-    until(lambda: "main" in waiting(hub), 60)
+    until(lambda: "main" in waiting(hub) and hub.get(*LEASE)["spec"].get("holderIdentity"), 60, "the operator leads")
     hook = release(hub)
     until(lambda: hub.get("deployment", "hub", "-n", SYSTEM)["spec"]["replicas"] == 0, 20)
     assert hook.poll() is None, "it renews its Lease"
