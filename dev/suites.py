@@ -55,14 +55,11 @@ def suites() -> dict[str, list[Path]]:
     """The files of each suite: every test file of the folders, once."""
     made: dict[str, list[Path]] = {name: [] for name in SUITES}
     taken: set[Path] = set()
-    for whole_folders in (False, True):
-        for name, patterns in SUITES.items():
-            for pattern in patterns:
-                if (CHECKOUT / pattern).is_dir() is not whole_folders:
-                    continue
-                found = sorted(CHECKOUT.glob(f"{pattern}/test_*.py" if whole_folders else pattern))
-                made[name] += [file for file in found if file not in taken]
-                taken.update(found)
+    claims = [(CHECKOUT / pattern, name) for name, patterns in SUITES.items() for pattern in patterns]
+    for path, name in sorted(claims, key=lambda claim: claim[0].is_dir()):
+        found = sorted(path.glob("test_*.py") if path.is_dir() else path.parent.glob(path.name))
+        made[name] += [file for file in found if file not in taken]
+        taken.update(found)
     return made
 
 
@@ -95,8 +92,7 @@ class Lane:
     def _test(self, name: str, files: Sequence[Path]) -> int:
         """The exit status of one suite; its whole output is shown once it has ended."""
         began, log = time.monotonic(), Path(self._env["MATRIXHUB_STAND"]) / "logs" / f"tests-{name}.log"
-        # One folder for all of them: no cache.
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=10", *map(str, files)]
+        command = pytest("--durations=10", *map(str, files))
         shown(name, "begins")
         with log.open("wb") as out:
             status = subprocess.run(

@@ -7,11 +7,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 
@@ -129,6 +130,13 @@ class Hub:
         text = self.kubectl("get", "secret", name, "-n", f"tenant-{tenant}", "-o", f"go-template={template}")
         return dict(line.split("=", 1) for line in text.splitlines() if line)
 
+    def pods(self, component: str, cluster: str = "main") -> dict[str, str]:
+        """By name, the addresses of a RealtimeCluster's pods that are ready and stay."""
+        selector = f"app.kubernetes.io/name={component},app.kubernetes.io/instance={cluster}"
+        found = self.get("pods", "-n", "matrixhub", "-l", selector)["items"]
+        staying = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in staying if is_ready(pod)}
+
     def events(self, tenant: str) -> list[tuple[str, str]]:
         """Reason and message of every Event about a Tenant."""
         found = self.get(
@@ -158,6 +166,24 @@ class Hub:
         """The Tenants are gone."""
         if names:
             self.kubectl("delete", "tenant", *names, "--ignore-not-found", "--timeout=120s")
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether the pod takes connections."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def objects(held: Mapping[str, str], **options: Any) -> Any:
+    """An S3 client that is logged in with what a tenant's Secret `object-store` holds."""
+    return boto3.client(
+        "s3",
+        endpoint_url=held["endpoint"],
+        region_name=held["region"],
+        aws_access_key_id=held["accessKey"],
+        aws_secret_access_key=held["secretKey"],
+        **options,
+    )
 
 
 def until(condition: Callable[[], object], seconds: float, what: str = "") -> float:

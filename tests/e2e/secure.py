@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 import psycopg
 import redis
 from kafka import KafkaConsumer, KafkaProducer
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub, objects, until
 from websockets.sync.client import connect
 
 from demo.cluster import get
@@ -143,14 +142,7 @@ class School:
         """What comes back of what was put."""
         told, authority = self._told("object-store")
         assert told["endpoint"].startswith("https://")
-        client = boto3.client(
-            "s3",
-            endpoint_url=told["endpoint"],
-            region_name=told["region"],
-            aws_access_key_id=told["accessKey"],
-            aws_secret_access_key=told["secretKey"],
-            verify=authority,
-        )
+        client = objects(told, verify=authority)
         client.put_object(Bucket=told["bucket"], Key=f"{told['prefix']}a", Body=b"1")
         body: bytes = client.get_object(Bucket=told["bucket"], Key=f"{told['prefix']}a")["Body"].read()
         client.delete_object(Bucket=told["bucket"], Key=f"{told['prefix']}a")

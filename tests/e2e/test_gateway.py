@@ -17,7 +17,7 @@ import pusher
 import pytest
 import websockets
 from tests.e2e.browsers import CLUSTER, Browser, School, admits, installed, raw, seconds_until, signature
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub, is_ready, until
 
 GREEN, BLUE, THIRD = "gw-green", "gw-blue", "gw-third"
 SELECTOR = "app.kubernetes.io/name=gateway,app.kubernetes.io/instance=main"
@@ -72,12 +72,6 @@ def lasting(hub: Hub, name: str, **spec: Any) -> dict[str, Any]:
     manifest = hub.tenant(name, **spec)
     hub.tenants.remove(name)
     return manifest
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    return any(
-        each["type"] == "Ready" and each["status"] == "True" for each in pod.get("status", {}).get("conditions", [])
-    )
 
 
 @pytest.fixture(scope="module")

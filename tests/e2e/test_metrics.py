@@ -4,7 +4,6 @@ import json
 import secrets
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tests.alerts.expressions import used
@@ -19,18 +18,6 @@ from matrixhub.backends.relay.workload import PORT
 NAME = f"measured-{secrets.token_hex(3)}"
 
 
-def pods(hub: Hub, component: str) -> list[str]:
-    """The addresses of the component's pods that are at work."""
-    selector = f"app.kubernetes.io/name={component},app.kubernetes.io/instance=main"
-    found = hub.get("pods", "-n", "matrixhub", "-l", selector)["items"]
-    return [pod["status"]["podIP"] for pod in found if is_ready(pod)]
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    conditions = pod.get("status", {}).get("conditions", ())
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
 @pytest.fixture(scope="module")
 def measured(hub: Hub) -> Iterator[Hub]:
     """A Tenant of these tests, whose app the gateways know."""
@@ -39,7 +26,7 @@ def measured(hub: Hub) -> Iterator[Hub]:
         hub.tenants.remove(NAME)
         key = hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]
         host, port = gateways(hub.env).split(":")
-        until(lambda: pods(hub, "relay") and admits(host, int(port), key), 60, "relay and gateways are at work")
+        until(lambda: hub.pods("relay") and admits(host, int(port), key), 60, "relay and gateways are at work")
         yield hub
     finally:
         hub.tenants.append(NAME)
@@ -57,9 +44,9 @@ def pages(measured: Hub) -> dict[str, str]:
         while json.loads(socket.recv(5))["event"] != "pusher:pong":
             pass
     until(lambda: value(operators_page(), "matrixhub_tenant_events_total", tenant=NAME) >= 1, 30, "it is counted")
-    shown = "\n".join(page(f"{address}:{METRICS_PORT}") for address in pods(measured, "gateway"))
-    until(lambda: pods(measured, "relay"), 30, "the relay is ready again: new topics make its group rebalance")
-    relay, *_ = pods(measured, "relay")
+    shown = "\n".join(page(f"{address}:{METRICS_PORT}") for address in measured.pods("gateway").values())
+    until(lambda: measured.pods("relay"), 30, "the relay is ready again: new topics make its group rebalance")
+    relay, *_ = measured.pods("relay").values()
     return {"operator": operators_page(), "relay": page(f"{relay}:{PORT}"), "gateway": shown}
 
 

@@ -3,14 +3,13 @@
 Each backend's own suite in tests/backends attacks much harder; here the operator itself has handed out the keys.
 """
 
-import boto3
 import psycopg
 import pytest
 import redis
 from botocore.exceptions import ClientError
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
-from tests.e2e.hub import Hub
+from tests.e2e.hub import Hub, objects
 
 OURS, THEIRS = "own-green", "own-greenwood"
 """One name begins with the other: a prefix that matched too much would show."""
@@ -98,13 +97,7 @@ def events(hub: Hub) -> None:
 def files(hub: Hub) -> None:
     """Objects: the own bucket, and no other; nobody else's is listed."""
     ours, theirs = hub.secret(OURS, "object-store"), hub.secret(THEIRS, "object-store")
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=ours["endpoint"],
-        region_name=ours["region"],
-        aws_access_key_id=ours["accessKey"],
-        aws_secret_access_key=ours["secretKey"],
-    )
+    s3 = objects(ours)
     s3.put_object(Bucket=ours["bucket"], Key=f"{ours['prefix']}report.txt", Body=b"marks")
     assert s3.get_object(Bucket=ours["bucket"], Key=f"{ours['prefix']}report.txt")["Body"].read() == b"marks"
     with pytest.raises(ClientError, match="AccessDenied"):

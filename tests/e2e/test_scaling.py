@@ -58,8 +58,8 @@ def waves(hub: Hub) -> Iterator[Hub]:
     )
     hub.tenants.remove(TENANT)  # it outlives the single test
     hub.ready(TENANT)
-    until(lambda: len(pods(hub, "gateway")) == 2, 60, "two gateways take connections")
-    until(lambda: len(pods(hub, "relay")) == 1, 60, "one relay is at work")
+    until(lambda: len(hub.pods("gateway", NAME)) == 2, 60, "two gateways take connections")
+    until(lambda: len(hub.pods("relay", NAME)) == 1, 60, "one relay is at work")
     yield hub
     hub.delete(TENANT)
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", NAME, "--timeout=60s")
@@ -70,18 +70,6 @@ def sockets() -> Iterator[Sockets]:
     made = Sockets()
     yield made
     made.end()
-
-
-def pods(hub: Hub, component: str) -> dict[str, str]:
-    """By name, the addresses of the pods that are ready."""
-    selector = f"app.kubernetes.io/name={component},app.kubernetes.io/instance={NAME}"
-    found = hub.get("pods", "-n", "matrixhub", "-l", selector)["items"]
-    return {
-        pod["metadata"]["name"]: pod["status"]["podIP"]
-        for pod in found
-        if not pod["metadata"].get("deletionTimestamp")
-        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-    }
 
 
 def replicas(hub: Hub, component: str) -> int:
@@ -98,12 +86,12 @@ def decision(hub: Hub, component: str) -> dict[str, Any]:
 
 def test_sockets_bring_gateways_and_no_survivor_loses_one_when_they_go(waves: Hub, sockets: Sockets) -> None:
     key = waves.secret(TENANT, "gateway")["PUSHER_APP_KEY"]
-    first, second = (f"{address}:6001" for address in pods(waves, "gateway").values())
+    first, second = (f"{address}:6001" for address in waves.pods("gateway", NAME).values())
     sockets.open(first, key, SOCKETS // 2)
     sockets.open(second, key, SOCKETS // 2)
 
     until(lambda: replicas(waves, "gateway") > 2, 15, "300 sockets bring more gateways")
-    until(lambda: len(pods(waves, "gateway")) > 2, 30, "and they take connections")
+    until(lambda: len(waves.pods("gateway", NAME)) > 2, 30, "and they take connections")
     assert sockets.alive(first) + sockets.alive(second) == SOCKETS
     assert decision(waves, "gateway")["lastScaleTime"]
     until(
@@ -117,7 +105,7 @@ def test_sockets_bring_gateways_and_no_survivor_loses_one_when_they_go(waves: Hu
     sockets.close(second, keep=10)
 
     until(lambda: replicas(waves, "gateway") == 2, 120, "after the window they go, one at a time")
-    until(lambda: len(pods(waves, "gateway")) == 2, 60, "the pods have ended")
+    until(lambda: len(waves.pods("gateway", NAME)) == 2, 60, "the pods have ended")
     assert sockets.alive(first) + sockets.alive(second) == 20
     assert steps(waves, "gateway"), "each change is an Event that says why"
 
@@ -149,7 +137,7 @@ def test_a_pause_holds_the_number_and_says_so(waves: Hub, sockets: Sockets) -> N
     annotate = ("-n", "matrixhub", "annotate", "--overwrite", "realtimecluster", NAME)
     waves.kubectl(*annotate, "matrixhub.io/scaling-paused=up")
     key = waves.secret(TENANT, "gateway")["PUSHER_APP_KEY"]
-    (gateway, *_) = (f"{address}:6001" for address in pods(waves, "gateway").values())
+    (gateway, *_) = (f"{address}:6001" for address in waves.pods("gateway", NAME).values())
     sockets.open(gateway, key, SOCKETS)
 
     until(lambda: decision(waves, "gateway")["reason"] == "Paused", 20, "the status says that it is paused")
@@ -161,7 +149,7 @@ def test_a_pause_holds_the_number_and_says_so(waves: Hub, sockets: Sockets) -> N
 
 def subscribe(hub: Hub, sockets: Sockets) -> None:
     """One socket of the tenant's receives its events."""
-    (gateway, *_) = (f"{address}:6001" for address in pods(hub, "gateway").values())
+    (gateway, *_) = (f"{address}:6001" for address in hub.pods("gateway", NAME).values())
     sockets.open(gateway, hub.secret(TENANT, "gateway")["PUSHER_APP_KEY"], 1, "institution.updates")
 
 

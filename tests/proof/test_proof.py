@@ -7,11 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import psycopg
 import pytest
 from tests.chart.release import CHART, NAMESPACE, Release
-from tests.e2e.hub import Hub, Operator, until
+from tests.e2e.hub import Hub, Operator, objects, until
 from tests.proof.traffic import School, Traffic
 
 from demo import cluster as demo
@@ -70,36 +69,17 @@ def ready(hub: Hub) -> None:
     hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", f"--timeout={PATIENCE}s", "realtimecluster/main")
 
 
-def objects(hub: Hub) -> set[tuple[str, str, str]]:
+def owned(hub: Hub) -> set[tuple[str, str, str]]:
     """Kind, name and uid of what the tenants have in Kubernetes."""
     kinds = "secrets,resourcequotas,limitranges,networkpolicies,rolebindings"
     found = [hub.get(kinds, "-n", f"tenant-{tenant}")["items"] for tenant in TENANTS]
     return {(item["kind"], item["metadata"]["name"], item["metadata"]["uid"]) for items in found for item in items}
 
 
-def pods(hub: Hub, component: str) -> list[dict[str, Any]]:
-    """The component's pods that are ready and stay."""
-    selector = f"app.kubernetes.io/name={component},app.kubernetes.io/instance=main"
-    found = hub.get("pods", "-n", "matrixhub", "-l", selector)["items"]
-    return [
-        pod
-        for pod in found
-        if "deletionTimestamp" not in pod["metadata"]
-        and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))
-    ]
-
-
 def shelf(hub: Hub, tenant: str) -> tuple[Any, dict[str, str]]:
     """The tenant's own client, and where its one object is."""
     held = hub.secret(tenant, "object-store")
-    client = boto3.client(
-        "s3",
-        endpoint_url=held["endpoint"],
-        region_name=held["region"],
-        aws_access_key_id=held["accessKey"],
-        aws_secret_access_key=held["secretKey"],
-    )
-    return client, {"Bucket": held["bucket"], "Key": held["prefix"] + "report.txt"}
+    return objects(held), {"Bucket": held["bucket"], "Key": held["prefix"] + "report.txt"}
 
 
 def enrol(hub: Hub, tenant: str) -> None:
@@ -151,7 +131,7 @@ def test_a_pipeline_that_applies_again_changes_nothing(platform: Hub) -> None:
 
 
 def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
-    before = objects(platform)
+    before = owned(platform)
     for tenant in TENANTS:
         enrol(platform, tenant)
         client, place = shelf(platform, tenant)
@@ -159,7 +139,7 @@ def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
             client.put_object(**place, Body=tenant.encode())
     schools = [school(platform, tenant) for tenant in TENANTS]
     traffic = Traffic(
-        platform.env, schools, lambda: {f"{pod['status']['podIP']}:6001" for pod in pods(platform, "gateway")}
+        platform.env, schools, lambda: {f"{address}:6001" for address in platform.pods("gateway").values()}
     )
     traffic.start()
     try:
@@ -173,7 +153,7 @@ def test_hurt_in_every_part_nothing_is_lost(platform: Hub) -> None:
     sys.stdout.write(f"events produced, lost, not taken by Kafka: {told}\n")
 
     ready(platform)
-    assert objects(platform) == before
+    assert owned(platform) == before
     for tenant in TENANTS:
         assert schools_seen(platform, tenant) == [(tenant, tenant)]
         client, place = shelf(platform, tenant)
@@ -191,15 +171,15 @@ def hurt(hub: Hub, traffic: Traffic) -> None:
     """Each part in turn is killed or restarted; after each, all is Ready again and events flow."""
     blows = {
         "the leading operator is killed": lambda: kill(hub, NAMESPACE, leader(hub)),
-        "a gateway is killed": lambda: kill(hub, "matrixhub", pods(hub, "gateway")[0]["metadata"]["name"]),
-        "a relay is killed": lambda: kill(hub, "matrixhub", pods(hub, "relay")[0]["metadata"]["name"]),
+        "a gateway is killed": lambda: kill(hub, "matrixhub", min(hub.pods("gateway"))),
+        "a relay is killed": lambda: kill(hub, "matrixhub", min(hub.pods("relay"))),
         **{f"{part} restarts": lambda part=part: hub.stand("restart", part) for part in BACKENDS},
     }
     for what, blow in blows.items():
         began = time.monotonic()
         blow()
         seconds = until(traffic.flows, PATIENCE, f"events flow again after {what}")
-        until(lambda: len(pods(hub, "gateway")) >= 2 and len(pods(hub, "relay")) >= 1, PATIENCE, "all pods are back")
+        until(lambda: len(hub.pods("gateway")) >= 2 and len(hub.pods("relay")) >= 1, PATIENCE, "all pods are back")
         ready(hub)
         sys.stdout.write(
             f"{what}: events flow after {seconds:.1f} s, all Ready after {time.monotonic() - began:.1f} s\n"

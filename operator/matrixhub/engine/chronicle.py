@@ -36,7 +36,8 @@ class Chronicle:
     def seen(self, kind: str, body: Manifest) -> None:
         """The resource says this: what is new in it is told, once, with the manager that wrote it."""
         metadata, spec = body["metadata"], body.get("spec") or {}
-        key, before = _key(kind, metadata), self._known.get(_key(kind, metadata))
+        key = _key(kind, metadata)
+        before = self._known.get(key)
         if before and before.uid != metadata["uid"]:
             before = None
         generation, deleting = metadata.get("generation", 0), "deletionTimestamp" in metadata
