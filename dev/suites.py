@@ -68,13 +68,19 @@ def pytest(*words: str) -> list[str]:
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words]
 
 
+def summary(told: str) -> list[str]:
+    """What pytest says of each test that failed, a line each."""
+    return [line for line in told.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+
+
 class Lane:
     """A stand, and the suites that run on it one after the other."""
 
     def __init__(self, state: Path, waiting: SimpleQueue[tuple[str, list[Path]]]) -> None:
         (state / AUDIT_LOG).unlink(missing_ok=True)
-        self._env = {**os.environ, "MATRIXHUB_STAND": str(state)}
+        self._env = {**os.environ, "MATRIXHUB_STAND": str(state), "CI": "true"}  # pytest then cuts no message short
         self._waiting = waiting
+        self.failures: list[str] = []
 
     def run(self) -> list[int]:
         """The exit statuses, once nothing waits any more; the stand is down then, but for KEEP_STAND."""
@@ -92,14 +98,16 @@ class Lane:
     def _test(self, name: str, files: Sequence[Path]) -> int:
         """The exit status of one suite; its whole output is shown once it has ended."""
         began, log = time.monotonic(), Path(self._env["MATRIXHUB_STAND"]) / "logs" / f"tests-{name}.log"
-        command = pytest("--durations=10", *map(str, files))
+        command = pytest("--durations=10", "-rfE", *map(str, files))
         shown(name, "begins")
         with log.open("wb") as out:
             status = subprocess.run(
                 command, cwd=CHECKOUT, env=self._env, stdout=out, stderr=out, check=False
             ).returncode
-        verdict = f"ended with {status}" if status else "passed"
-        shown(name, f"{verdict} after {time.monotonic() - began:.0f} s\n{log.read_text()}")
+        verdict, told = f"ended with {status}" if status else "passed", log.read_text()
+        shown(name, f"{verdict} after {time.monotonic() - began:.0f} s\n{told}")
+        if status:
+            self.failures += summary(told) or [f"{name} {verdict}"]
         return status
 
     def _stand(self, verb: str) -> int:
@@ -118,6 +126,8 @@ def main() -> int:
     statuses.append(subprocess.run(pytest("-q", "-rP", LAST), cwd=CHECKOUT, check=False).returncode)
     if not waiting.empty():
         shown("tests", "some did not run: no stand came up for them")
+    for line in (line for lane in lanes for line in lane.failures):
+        print(line)
     return int(any(statuses) or not waiting.empty())
 
 
