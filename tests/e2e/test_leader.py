@@ -242,6 +242,8 @@ def test_a_watch_that_has_gone_silent_is_told_and_then_opened_anew(hub: Hub, riv
         leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far, **settings)
         until(lambda: leader.asked("/readyz")[0] == 200 and rivals.holder() == "first", START)
         assert leader.asked("/healthz") == (200, "ok\n")
+        # What came after the listing came through the watch: it is open, and falls silent with the rest.
+        hub.onboard("heard")
         proxy.stall()
         hub.apply(hub.tenant("silent"))
         took("a silent watch told", until(lambda: leader.asked("/healthz")[0] == 500, 60))
