@@ -10,6 +10,7 @@ from tests.backends.relay_world import DOMAIN, World, until, world_on
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Phase
+from matrixhub.relay.kafka import JOIN_SECONDS
 
 # After the import above, which knows how to import the driver without its warnings.
 from kafka import TopicPartition  # isort: skip
@@ -197,7 +198,8 @@ def test_a_new_tenants_first_record_arrives_within_seconds(world: World) -> None
         began = time.monotonic()
         world.produce("rl-new", range(3))
         browser.wait_for(range(3))
-        assert time.monotonic() - began < 10
+        # A topic is found within 3 s, a lone member's rebalance takes less; the driver may hang in it (JOIN_SECONDS).
+        assert time.monotonic() - began < 6 + JOIN_SECONDS
     finally:
         world.tenant("rl-new", Phase.DELETED)
 

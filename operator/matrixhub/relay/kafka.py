@@ -32,9 +32,9 @@ COMMIT_MILLISECONDS = 2000
 START_MILLISECONDS = 5000
 LEAVE_MILLISECONDS = 3000
 DEAD_LETTER_SECONDS = 5.0
-JOIN_SECONDS = 20.0
-"""How long a member waits for its group: a session's end and a rebalance take less. After rebalances in quick
-succession kafka-python 3.0.12 was seen to wait for ever, on a whole processor, and to say nothing."""
+JOIN_SECONDS = 12.0
+"""How long a member waits for its group: the end of a dead one's session, and two more. kafka-python 3.0.12 was seen to
+wait for ever after rebalances in quick succession, and a lone member after a new topic, once in six."""
 NEW_TOPICS_MILLISECONDS = 3000
 LOOK_MILLISECONDS_PER_TOPIC = 0.3
 """The driver reads the metadata of all topics anew each time: 0.013 ms to decode each (measured), and about as much to
