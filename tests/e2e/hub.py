@@ -1,5 +1,6 @@
 """What a platform engineer has at hand, and the operator as its own process with its own weak rights."""
 
+import base64
 import contextlib
 import json
 import signal
@@ -9,11 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from tests.e2e.looks import Looks
 
 
 def free_port() -> int:
@@ -83,13 +86,17 @@ class Hub:
         assert done.returncode == 0, f"kubectl {' '.join(words)}\n{done.stdout}{done.stderr}"
         return done.stdout
 
+    @cached_property
+    def _looks(self) -> Looks:
+        return Looks(self.env["KUBECONFIG"])
+
     def get(self, *words: str) -> Any:
-        """The object or list as JSON."""
-        return json.loads(self.kubectl("get", *words, "-o", "json"))
+        """The object or list that `kubectl get` prints."""
+        return self._looks.get(*words)
 
     def exists(self, *words: str) -> bool:
         """Whether the object exists."""
-        return bool(self.kubectl("get", *words, "--ignore-not-found", "-o", "name").strip())
+        return self._looks.exists(*words)
 
     def apply(self, *manifests: dict[str, Any]) -> None:
         """The manifests are applied as a pipeline would."""
@@ -113,11 +120,7 @@ class Hub:
 
     def ready(self, *names: str, timeout: int = 60) -> None:
         """The Tenants are Ready for the generation they have now."""
-        for name in names:
-            generation = self.get("tenant", name)["metadata"]["generation"]
-            wanted = f"--for=jsonpath={{.status.observedGeneration}}={generation}"
-            self.kubectl("wait", wanted, f"--timeout={timeout}s", f"tenant/{name}")
-            self.kubectl("wait", "--for=condition=Ready", f"--timeout={timeout}s", f"tenant/{name}")
+        until(lambda: all(is_current(self.get("tenant", name)) for name in names), timeout, f"{names} are Ready")
 
     def condition(self, name: str, kind: str = "Ready") -> dict[str, Any]:
         """One condition of a Tenant; empty while there is none."""
@@ -126,9 +129,8 @@ class Hub:
 
     def secret(self, tenant: str, name: str) -> dict[str, str]:
         """What the tenant's applications find in one of their Secrets."""
-        template = '{{range $k, $v := .data}}{{printf "%s=%s\\n" $k ($v | base64decode)}}{{end}}'
-        text = self.kubectl("get", "secret", name, "-n", f"tenant-{tenant}", "-o", f"go-template={template}")
-        return dict(line.split("=", 1) for line in text.splitlines() if line)
+        held = self.get("secret", name, "-n", f"tenant-{tenant}")["data"]
+        return {key: base64.b64decode(value).decode() for key, value in held.items()}
 
     def pods(self, component: str, cluster: str = "main") -> dict[str, str]:
         """By name, the addresses of a RealtimeCluster's pods that are ready and stay."""
@@ -168,10 +170,15 @@ class Hub:
             self.kubectl("delete", "tenant", *names, "--ignore-not-found", "--timeout=120s")
 
 
-def is_ready(pod: dict[str, Any]) -> bool:
-    """Whether the pod takes connections."""
-    conditions = pod.get("status", {}).get("conditions", ())
+def is_ready(found: dict[str, Any]) -> bool:
+    """Whether the pod takes connections; whether the Tenant has its share."""
+    conditions = found.get("status", {}).get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def is_current(tenant: dict[str, Any]) -> bool:
+    """Whether it is Ready for the generation that it has now."""
+    return is_ready(tenant) and tenant["status"].get("observedGeneration") == tenant["metadata"]["generation"]
 
 
 def objects(held: Mapping[str, str], **options: Any) -> Any:

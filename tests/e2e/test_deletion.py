@@ -1,6 +1,7 @@
 """Deletion keeps or removes, waits for what is down and says so, and never touches what is not ours."""
 
 import redis
+from tests.e2e import admins
 from tests.e2e.hub import Hub, stopped, until
 
 
@@ -32,7 +33,7 @@ def test_delete_removes_everything(hub: Hub):
     client(hub, "del-all").set("tenant:del-all:pupil", "Ada")
     hub.delete("del-all")
     assert not hub.exists("namespace", "tenant-del-all")
-    root = redis.Redis(hub.env["REDIS_HOST"], int(hub.env["REDIS_PORT"]), password=hub.env["REDISCLI_AUTH"])
+    root = admins.redis_root(hub)
     assert root.exists("tenant:del-all:pupil") == 0
     assert b"tenant-del-all" not in b" ".join(name.encode() for name in root.acl_users())
 
@@ -67,7 +68,7 @@ def test_a_look_alike_namespace_is_not_touched_and_its_tenant_says_conflict(hub:
 
 
 def test_look_alikes_in_a_backend_are_a_conflict_of_that_backend_alone(hub: Hub):
-    root = redis.Redis(hub.env["REDIS_HOST"], int(hub.env["REDIS_PORT"]), password=hub.env["REDISCLI_AUTH"])
+    root = admins.redis_root(hub)
     root.execute_command("ACL", "SETUSER", "tenant-del-user", "on", ">somebody-elses", "~*", "+@read")
     try:
         hub.apply(hub.tenant("del-user"))

@@ -3,8 +3,8 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
-import boto3
 import psycopg
 import pytest
 import redis
@@ -19,6 +19,7 @@ from kafka.admin import (
     ResourcePatternFilter,
     ResourceType,
 )
+from tests.e2e import admins
 from tests.e2e.hub import Hub, until
 
 NAME = "drift"
@@ -38,37 +39,6 @@ def tenant(hub: Hub) -> Iterator[str]:
     yield NAME
     hub.tenants.append(NAME)
     hub.dismiss()
-
-
-@contextlib.contextmanager
-def postgres(hub: Hub) -> Iterator[psycopg.Connection]:
-    """Another administrator of the database."""
-    env = hub.env
-    with psycopg.connect(
-        host=env["PGHOST"],
-        port=env["PGPORT"],
-        dbname=env["PGDATABASE"],
-        user=env["PGUSER"],
-        password=env["PGPASSWORD"],
-        autocommit=True,
-    ) as connection:
-        yield connection
-
-
-@contextlib.contextmanager
-def kafka(hub: Hub) -> Iterator[KafkaAdminClient]:
-    """Another administrator of Kafka."""
-    client = KafkaAdminClient(
-        bootstrap_servers=hub.env["KAFKA_BOOTSTRAP"],
-        security_protocol="SASL_PLAINTEXT",
-        sasl_mechanism="SCRAM-SHA-512",
-        sasl_plain_username=hub.env["KAFKA_ROOT_USER"],
-        sasl_plain_password=hub.env["KAFKA_ROOT_PASSWORD"],
-    )
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 @contextlib.contextmanager
@@ -122,17 +92,11 @@ def test_backends_are_repaired_within_60_seconds_and_a_tenant_that_nobody_touche
 def repaired_by_resyncs(hub: Hub, tenant: str) -> None:
     """Each backend, changed by another administrator, is as it was within 60 s, and it is told."""
     checks: dict[str, Callable[[], object]] = {}
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=hub.env["S3_ENDPOINT"],
-        aws_access_key_id=hub.env["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=hub.env["AWS_SECRET_ACCESS_KEY"],
-        region_name=hub.env["AWS_REGION"],
-    )
+    s3 = admins.s3(hub)
     bucket = hub.secret(tenant, "object-store")["bucket"]
-    root = redis.Redis(hub.env["REDIS_HOST"], int(hub.env["REDIS_PORT"]), password=hub.env["REDISCLI_AUTH"])
+    root = admins.redis_root(hub)
     topic = f"{tenant}.exams.started"
-    with postgres(hub) as database, kafka(hub) as broker:
+    with admins.postgres(hub) as database, admins.kafka(hub) as broker:
         # Postgres: the role's attributes, its membership, and the guard of a table
         role = f"tenant_{tenant}"
         database.execute("drop table if exists public.drift_notes")
@@ -152,10 +116,10 @@ def repaired_by_resyncs(hub: Hub, tenant: str) -> None:
         checks["topic's config"] = lambda: retention(broker, topic) == str(168 * 3600 * 1000)
         everything = ResourcePatternFilter(ResourceType.TOPIC, f"{tenant}.", ACLResourcePatternType.PREFIXED)
         ours = ACLFilter(f"User:tenant-{tenant}", "*", ACLOperation.ANY, ACLPermissionType.ANY, everything)
-        before = len(broker.describe_acls(ours))
+        before = acls(broker, ours)
         assert before
         broker.delete_acls([ours])
-        checks["ACL"] = lambda: len(broker.describe_acls(ours)) == before
+        checks["ACL"] = lambda: acls(broker, ours) == before
         # S3: policy, versioning, lifecycle
         s3.put_bucket_policy(Bucket=bucket, Policy=PUBLIC.replace("BUCKET", bucket))
         checks["bucket's policy"] = lambda: not has_policy(s3, bucket)
@@ -211,6 +175,12 @@ def guarded(database: psycopg.Connection, table: str) -> bool:
     return forced == (True,) and policies == {"PERMISSIVE", "RESTRICTIVE"} and granted == (True,)
 
 
+def acls(broker: KafkaAdminClient, wanted: ACLFilter) -> set[str]:
+    """Those that the filter fits, in words."""
+    found, _ = broker.describe_acls(wanted)
+    return {str(acl) for acl in found}
+
+
 def retention(broker: KafkaAdminClient, topic: str) -> str | None:
     """retention.ms of a topic."""
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
@@ -230,7 +200,7 @@ def find(tree: object, key: str) -> str | None:
     return None
 
 
-def has_policy(s3: "boto3.client", bucket: str) -> bool:
+def has_policy(s3: Any, bucket: str) -> bool:
     """Whether the bucket has a policy of its own."""
     try:
         return bool(s3.get_bucket_policy(Bucket=bucket))
@@ -238,7 +208,7 @@ def has_policy(s3: "boto3.client", bucket: str) -> bool:
         return False
 
 
-def lifecycle(s3: "boto3.client", bucket: str) -> bool:
+def lifecycle(s3: Any, bucket: str) -> bool:
     """Whether the bucket has lifecycle rules."""
     try:
         return bool(s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"])
