@@ -110,13 +110,8 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._client: Any = None
         self._left: dict[Partition, int | None] = {}
         self._out_since: float | None = None
-        self._last_in: float | None = None
-        self.joined = False
-
-    @property
-    def settled(self) -> bool:
-        """Whether this member is in its group, or was a moment ago: a rebalance is everyday work."""
-        return self.joined or (self._last_in is not None and time.monotonic() - self._last_in < JOIN_SECONDS)
+        self.settled = False
+        """Whether its group has taken this member in: a rebalance is everyday work, and ends within `JOIN_SECONDS`."""
 
     def turn(self, orders: Orders, offsets: Mapping[Partition, int]) -> Turn:
         """Orders are carried out and offsets committed; then what has come, or comes soon, is brought.
@@ -127,6 +122,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
             if self._client is None:
                 self._client = opened(KafkaConsumer, self._settings)
                 self._client.subscribe(pattern=self._topics, listener=self)
+                self._out_since = time.monotonic()
             self._obey(orders)
             committed = self._commit(offsets)
             fetched = self._client.poll(timeout_ms=TURN_MILLISECONDS)
@@ -138,10 +134,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     def _begin_anew_when_forgotten(self) -> None:
         """A member that is out of its group has not been so for long. Raises Unreachable when it has."""
-        now = time.monotonic()
-        self._out_since = None if self.joined else self._out_since or now
-        self._last_in = now if self.joined else self._last_in
-        if self._out_since is not None and now - self._out_since > JOIN_SECONDS:
+        if self._out_since is not None and time.monotonic() - self._out_since > JOIN_SECONDS:
             self.close()
             raise Unreachable(f"kafka's group has not taken this relay in for {JOIN_SECONDS:.0f} s")
 
@@ -168,7 +161,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """What can still be settled is, and is committed before the group goes on."""
-        self.joined = False
+        self._out_since = self._out_since or time.monotonic()
         partitions = frozenset(_pair(at) for at in revoked)
         offsets = self._membership.revoked(partitions)
         self._left = {partition: offsets.get(partition) for partition in partitions}
@@ -190,7 +183,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
                     self._client.seek(at, offset)
         self._left = {}
         self._look_less_often(len(self._client.subscription() or ()))
-        self.joined = True
+        self._out_since, self.settled = None, True
         self._membership.assigned(frozenset(_pair(at) for at in assigned))
 
     def _look_less_often(self, topics: int) -> None:
@@ -200,7 +193,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     async def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """The partitions are somebody else's by now: nothing may be committed."""
-        self.joined = False
+        self._out_since = self._out_since or time.monotonic()
         self._left = {}
         self._membership.revoked(frozenset(_pair(at) for at in lost))
 
@@ -210,8 +203,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     def close(self) -> None:
         """This member has left the group, if Kafka still answers."""
-        client, self._client, self.joined = self._client, None, False
-        self._left, self._out_since, self._last_in = {}, None, None
+        client, self._client, self._left, self.settled = self._client, None, {}, False
         if client is not None:
             try:
                 client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)
