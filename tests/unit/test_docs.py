@@ -29,6 +29,7 @@ MAKERS = {
     "_Need": 1,
     "_NotFound": 0,
     "_held": 1,
+    "_ready": 1,
     "_say": 2,
     "tell": 1,
 }
