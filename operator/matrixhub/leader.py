@@ -74,7 +74,7 @@ class Candidate:
         if record and step is Step.WAIT:
             self._tell(logging.INFO, f"Stands by: {record.holder} leads")
             return
-        self._sight = Sight(self._lease.hold(record) if record else self._lease.create(), now)
+        self._sight = Sight(self._lease.hold(record), now)
         self._lead(now)
 
     def _lead(self, renewed: float) -> None:
