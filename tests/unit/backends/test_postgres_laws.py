@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 from tests.support import cluster, intent
 
 from matrixhub.backends.contract import Mark, Owner, Phase
+from matrixhub.backends.postgres import actions as steps
+from matrixhub.backends.postgres import actions_database as base
 from matrixhub.backends.postgres import desired as wishes
-from matrixhub.backends.postgres import plan as steps
-from matrixhub.backends.postgres import plan_database as base
+from matrixhub.backends.postgres.actions import Action
 from matrixhub.backends.postgres.desired import fingerprint
-from matrixhub.backends.postgres.plan import Action, plan, transactions
-from matrixhub.backends.postgres.plan_database import plan_database
+from matrixhub.backends.postgres.plan import plan, transactions
+from matrixhub.backends.postgres.plan_database import by_table, plan_database
 from matrixhub.backends.postgres.state import (
     GROUP,
     POOL,
@@ -428,7 +429,7 @@ def test_a_plan_leads_to_the_database_that_is_wanted(database: Database) -> None
 @given(databases())
 def test_what_is_done_to_one_table_is_done_together_and_what_all_need_first(database: Database) -> None:
     actions = plan_database(wishes.database(database), database)
-    groups = base.by_table(actions)
+    groups = by_table(actions)
     assert sorted(map(str, (action for _, group in groups for action in group))) == sorted(map(str, actions))
     assert all(table is None for table, _ in groups[:1]) or not any(table is None for table, _ in groups)
     assert all(len(group) == 1 or not any(isinstance(a, base.AddIndex) for a in group) for _, group in groups)

@@ -11,9 +11,10 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Intent, ServiceAccount, Survey
 from matrixhub.backends.database import REQUEST_SECONDS, Connection, Session, ask, together, translate
 from matrixhub.backends.postgres import catalog, data, desired, places, service
+from matrixhub.backends.postgres.actions import Action, AddPartition, DeleteData
 from matrixhub.backends.postgres.keeper import Keeper
 from matrixhub.backends.postgres.partitions import add_partition
-from matrixhub.backends.postgres.plan import Action, AddPartition, DeleteData, plan, transactions
+from matrixhub.backends.postgres.plan import plan, transactions
 from matrixhub.backends.postgres.state import SCHEMA, Share
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import BackendError, Rejected, Transient
