@@ -57,7 +57,7 @@ class Candidate:
                 log.debug("%s", faster.message)
             except BackendError as error:
                 self._tell(logging.WARNING, f"Cannot use the Lease: {error.message}")
-            except Exception:
+            except Exception:  # a bug in one turn: the next may do without it, and the deadline holds
                 log.exception("Election failed")
             self._ending.wait(pause)
         if self._renewed is not None:
