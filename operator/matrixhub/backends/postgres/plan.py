@@ -164,26 +164,34 @@ def _close(name: str, have: Role, keep: frozenset[str]) -> list[Action]:
 def _removal(desired: Share, observed: Share) -> tuple[Action, ...]:
     """Access goes first; then the data, if it is to go; the registry's row last, with the role."""
     _refuse_superuser(observed)
-    name, have = desired.role_name, observed.role
-    delete = desired.mark is None
-    steps: list[Action] = []
-    if have is not None:
-        steps += _close(name, have, keep=frozenset({GROUP}) if delete else frozenset())
-    if delete:
-        # Row security binds the admin too: it deletes a tenant's rows as the tenant's role.
-        if have is None:
-            steps.append(CreateRole(desired.tenant, name, False, -1, True, False, ""))  # noqa: FBT003 - no login, a member, no pool
-        elif GROUP not in have.memberships:
-            steps.append(Join(name, GROUP))
-        steps.append(DeleteData(desired.tenant, name, observed.partitions or frozenset()))
-        steps += [Leave(name, GROUP), DropRole(name), Forget(desired.tenant)]
-        return tuple(steps)
-    if have is not None:
-        steps.append(DropRole(name))
-    if observed.mark != desired.mark:
-        assert desired.mark is not None  # noqa: S101 - tells the type checker what `delete` says
-        steps.append(Retain(desired.tenant, desired.mark.owner))
+    steps = _deletion(desired, observed) if desired.mark is None else _retention(desired, desired.mark, observed)
     return tuple(steps)
+
+
+def _deletion(desired: Share, observed: Share) -> list[Action]:
+    """Row security binds the admin too: it deletes a tenant's rows as the tenant's role."""
+    name, have = desired.role_name, observed.role
+    steps: list[Action] = []
+    if have is None:
+        worker = CreateRole(
+            desired.tenant, name, login=False, connection_limit=-1, member=True, pooled=False, password=""
+        )
+        steps.append(worker)
+    else:
+        steps += _close(name, have, keep=frozenset({GROUP}))
+        if GROUP not in have.memberships:
+            steps.append(Join(name, GROUP))
+    steps.append(DeleteData(desired.tenant, name, observed.partitions or frozenset()))
+    return [*steps, Leave(name, GROUP), DropRole(name), Forget(desired.tenant)]
+
+
+def _retention(desired: Share, mark: Mark, observed: Share) -> list[Action]:
+    steps: list[Action] = []
+    if observed.role is not None:
+        steps += [*_close(desired.role_name, observed.role, keep=frozenset()), DropRole(desired.role_name)]
+    if observed.mark != mark:
+        steps.append(Retain(desired.tenant, mark.owner))
+    return steps
 
 
 def transactions(actions: tuple[Action, ...]) -> tuple[tuple[Action, ...], ...]:
