@@ -9,7 +9,7 @@ from tests.support import cluster, intent
 
 from matrixhub.backends.contract import Intent, Owner, Phase
 from matrixhub.backends.redis.client import Client
-from matrixhub.backends.redis.session import Node
+from matrixhub.backends.redis.node import Node
 from matrixhub.backends.redis.state import State
 from matrixhub.errors import Conflict, Rejected, Unreachable
 

@@ -4,7 +4,7 @@ import contextlib
 import time
 
 from matrixhub.backends.contract import Finding
-from matrixhub.backends.redis.session import Node, Reply
+from matrixhub.backends.redis.node import Node, Reply
 from matrixhub.errors import Unreachable
 
 SAVE_IS_CHEAP = 0.05

@@ -12,9 +12,9 @@ from matrixhub.backends.redis.acl_file import AclFiles
 from matrixhub.backends.redis.commands import allowed
 from matrixhub.backends.redis.desired import backend, binding, desired
 from matrixhub.backends.redis.fitness import check
+from matrixhub.backends.redis.node import Facts, Login, Node, fields
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
-from matrixhub.backends.redis.session import Facts, Login, Node, fields
 from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed
 from matrixhub.backends.redis.sweep import Sweep
 from matrixhub.backends.redis.topology import Reach, Topology

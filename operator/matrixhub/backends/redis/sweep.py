@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from matrixhub.backends.redis.acl import Command
-from matrixhub.backends.redis.session import Node, moved
+from matrixhub.backends.redis.node import Node, moved
 
 SCAN_COUNT = 1000
 """Keys looked at per call: about half a millisecond of the server's one thread."""
