@@ -13,6 +13,17 @@ from matrixhub.backends.contract import Credential, Intent, Owner, Phase
 
 ROOT = Path(__file__).parents[1]
 
+NOWHERE = {
+    "PGHOST": "db",
+    "PGPORT": "5432",
+    "PGDATABASE": "hub",
+    "REDIS_HOST": "redis",
+    "REDIS_PORT": "6379",
+    "KAFKA_BOOTSTRAP": "kafka:9092",
+    "S3_ENDPOINT": "http://s3",
+}
+"""The endpoints of a stand that nobody brings up, for what is decided without one."""
+
 
 def stand_variables() -> dict[str, str]:
     """The stand's endpoints and admin credentials; `python3 dev/stand up` brings it up."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Mark, Owner, Phase
 from matrixhub.backends.postgres import actions as steps
@@ -31,8 +31,7 @@ from matrixhub.backends.postgres.state import (
 )
 from matrixhub.errors import Conflict, Rejected
 
-STAND = {"PGHOST": "db", "PGPORT": "5432", "PGDATABASE": "hub", "REDIS_HOST": "redis", "REDIS_PORT": "6379"}
-ON = cluster(STAND | {"KAFKA_BOOTSTRAP": "kafka:9092", "S3_ENDPOINT": "http://s3"})
+ON = cluster(NOWHERE)
 TENANT, ROLE = "greenwood", "tenant_greenwood"
 OWNER = Owner("hub", "uid-greenwood")
 PREDECESSOR = Owner("hub", "uid-before")
