@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +86,13 @@ def intent(
     wants_access = phase in (Phase.ACTIVE, Phase.SUSPENDED)
     credential = Credential(username or naming.redis_user(tenant_id), password) if wants_access else None
     return Intent(tenant, on, phase, owner, credential)
+
+
+def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every part of a structural schema with its path: `spec.kafka.topics[].domain`."""
+    yield path.removeprefix("."), schema
+    for name, each in schema.get("properties", {}).items():
+        yield from parts(each, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from parts(schema[key], f"{path}[]")
