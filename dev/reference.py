@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from matrixhub.api import crd, naming
-from matrixhub.api.crd import Kind, Schema
+from matrixhub.api.crd import Kind
+from matrixhub.api.structural import Schema, literal, structural
 from matrixhub.config import Config
 
 CHANGED = "When changed: "
@@ -74,7 +75,7 @@ class Part:
     def _said(self) -> tuple[str, str]:
         text = self.schema.get("description", "")
         if "default" in self.schema:
-            text = text.removesuffix(f" Default: {crd.literal(self.schema['default'])}.")
+            text = text.removesuffix(f" Default: {literal(self.schema['default'])}.")
         meaning, _, change = text.partition(CHANGED)
         return meaning.strip(), change[:1].upper() + change[1:]
 
@@ -90,12 +91,12 @@ def leaves(part: Part) -> Iterator[Part]:
 
 def spec(kind: Kind) -> Part:
     """The spec of a kind, as the API server knows it."""
-    return Part("spec", crd.structural(kind.spec, defaults=True), required=True)
+    return Part("spec", structural(kind.spec, defaults=True), required=True)
 
 
 def page(kind: Kind) -> str:
     """The reference of one kind, in Markdown."""
-    status = Part("status", crd.structural(kind.status, defaults=False), required=False)
+    status = Part("status", structural(kind.status, defaults=False), required=False)
     lines = [
         _HEADER.format("operator/matrixhub/api") + f"# {kind.name}",
         f"{kind.description} `apiVersion: {naming.API_VERSION}`, {kind.scope.lower()}, short name `{kind.short_name}`.",
@@ -201,7 +202,7 @@ def _default(part: Part) -> str:
 
 
 def _code(value: object) -> str:
-    text = value if isinstance(value, str) else crd.literal(value)
+    text = value if isinstance(value, str) else literal(value)
     return f"`{text}`"
 
 

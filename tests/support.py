@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,17 @@ from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Credential, Intent, Owner, Phase
 
 ROOT = Path(__file__).parents[1]
+
+NOWHERE = {
+    "PGHOST": "db",
+    "PGPORT": "5432",
+    "PGDATABASE": "hub",
+    "REDIS_HOST": "redis",
+    "REDIS_PORT": "6379",
+    "KAFKA_BOOTSTRAP": "kafka:9092",
+    "S3_ENDPOINT": "http://s3",
+}
+"""The endpoints of a stand that nobody brings up, for what is decided without one."""
 
 
 def stand_variables() -> dict[str, str]:
@@ -75,3 +86,13 @@ def intent(
     wants_access = phase in (Phase.ACTIVE, Phase.SUSPENDED)
     credential = Credential(username or naming.redis_user(tenant_id), password) if wants_access else None
     return Intent(tenant, on, phase, owner, credential)
+
+
+def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every part of a structural schema with its path: `spec.kafka.topics[].domain`."""
+    yield path.removeprefix("."), schema
+    for name, each in schema.get("properties", {}).items():
+        yield from parts(each, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from parts(schema[key], f"{path}[]")

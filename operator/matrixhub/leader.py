@@ -57,7 +57,7 @@ class Candidate:
                 log.debug("%s", faster.message)
             except BackendError as error:
                 self._tell(logging.WARNING, f"Cannot use the Lease: {error.message}")
-            except Exception:
+            except Exception:  # a bug in one turn: the next may do without it, and the deadline holds
                 log.exception("Election failed")
             self._ending.wait(pause)
         if self._renewed is not None:
@@ -74,7 +74,7 @@ class Candidate:
         if record and step is Step.WAIT:
             self._tell(logging.INFO, f"Stands by: {record.holder} leads")
             return
-        self._sight = Sight(self._lease.hold(record) if record else self._lease.create(), now)
+        self._sight = Sight(self._lease.hold(record), now)
         self._lead(now)
 
     def _lead(self, renewed: float) -> None:

@@ -4,7 +4,6 @@ import copy
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +13,12 @@ from hypothesis import strategies as st
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from tests.apiserver.crd_examples import CLUSTER, CONSUMER, EXAMPLES, GROUP, ITEMS, ROUTE, SETS, TENANT, Body, Examples
-from tests.support import stand_variables
+from tests.support import ROOT, parts, stand_variables
 
 from matrixhub.api import conditions, crd
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
 
-ROOT = Path(__file__).parents[2]
 BASE = {"Tenant": TENANT, "RealtimeCluster": CLUSTER}
 UNPROCESSABLE, BAD_REQUEST = 422, 400
 
@@ -128,15 +126,6 @@ def put(kind: str, path: str, value: object) -> Body:
 def read(body: Body) -> Tenant | RealtimeCluster:
     """The object as the operator reads it."""
     return (Tenant if body["kind"] == "Tenant" else RealtimeCluster).model_validate(body)
-
-
-def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    yield path.removeprefix("."), schema
-    for name, each in schema.get("properties", {}).items():
-        yield from parts(each, f"{path}.{name}")
-    for key in ("items", "additionalProperties"):
-        if key in schema:
-            yield from parts(schema[key], f"{path}[]")
 
 
 CHECKED_IN = [yaml.safe_load((ROOT / "crds" / name).read_text(encoding="utf-8"))["spec"] for name in crd.files()]

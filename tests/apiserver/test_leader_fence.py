@@ -135,7 +135,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_who_held_the_lease_and_holds_it_no_more_writes_nothing(house: House):
     first, second = house.api("a"), house.api("b")
     assert house.writes(first), "without a Lease nobody is fenced out: others write, too"
-    held = house.leases["a"].create()
+    held = house.leases["a"].hold(None)
     assert house.writes(first)
 
     held = house.leases["b"].hold(held)

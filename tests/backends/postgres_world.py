@@ -13,8 +13,9 @@ from tests.support import ROOT, cluster, intent
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Applied, Intent, Phase, Survey
+from matrixhub.backends.postgres.actions import Action
 from matrixhub.backends.postgres.client import Client
-from matrixhub.backends.postgres.plan import Action, transactions
+from matrixhub.backends.postgres.plan import transactions
 from matrixhub.backends.postgres.state import Share
 from matrixhub.errors import BackendError
 

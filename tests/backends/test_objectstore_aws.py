@@ -17,7 +17,7 @@ import pytest
 import urllib3
 from botocore.config import Config
 from tests.backends.objectstore import RIGHTS, converge, refused, round_of, s3, wired
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
@@ -29,15 +29,6 @@ from matrixhub.errors import Conflict, Rejected, Unreachable
 
 ID = "os-aws"
 USER, BUCKET, KEY = naming.object_store_user(ID), naming.bucket("hub", ID), naming.object_prefix(ID) + "a"
-NO_STAND = {
-    "PGHOST": "unused",
-    "PGPORT": "1",
-    "PGDATABASE": "unused",
-    "REDIS_HOST": "unused",
-    "REDIS_PORT": "1",
-    "KAFKA_BOOTSTRAP": "unused:1",
-    "S3_ENDPOINT": "http://unused:1",
-}
 
 
 class Moto:
@@ -130,7 +121,7 @@ def moto(server: Moto) -> Iterator[Moto]:
 
 def on(url: str) -> RealtimeCluster:
     store = {"provider": "aws", "endpoint": url, "iamEndpoint": url, "adminSecretRef": {"name": "aws-admin"}}
-    return cluster(NO_STAND, objectStore=store)
+    return cluster(NOWHERE, objectStore=store)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from psycopg import errors
 from tests.backends.postgres_world import World, superuser, world
 
 from matrixhub.backends.contract import Applied, Intent, Owner, Phase
-from matrixhub.backends.postgres.data import LARGEST_BATCH
+from matrixhub.backends.postgres.erasure import LARGEST_BATCH
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 
@@ -229,7 +229,7 @@ def test_more_rows_than_a_batch_go_batch_by_batch(world: World, school: Intent) 
 def test_a_deletion_that_ran_out_of_time_goes_on_next_time(
     world: World, school: Intent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("matrixhub.backends.postgres.data.BUDGET_SECONDS", -1.0)
+    monkeypatch.setattr("matrixhub.backends.postgres.erasure.BUDGET_SECONDS", -1.0)
     error = world.attempt(world.intent("pg-a", Phase.DELETED))
     monkeypatch.undo()
     assert isinstance(error, Transient)

@@ -9,7 +9,7 @@ from tests.support import cluster, intent
 
 from matrixhub.backends.contract import Intent, Owner, Phase
 from matrixhub.backends.redis.client import Client
-from matrixhub.backends.redis.session import Node
+from matrixhub.backends.redis.node import Node
 from matrixhub.backends.redis.state import State
 from matrixhub.errors import Conflict, Rejected, Unreachable
 
@@ -302,7 +302,7 @@ def test_deletion_removes_user_and_keys_and_nobody_elses(
         "Removed ACL user tenant-re-green",
     ]
     assert not root.exists(b"tenant:re-green:\xff\xfe")
-    assert sorted(root.scan_iter("tenant:re-*")) == ["tenant:re-green2:a", "tenant:re-greenish"]
+    assert set(root.scan_iter("tenant:re-*")) == {"tenant:re-green2:a", "tenant:re-greenish"}, "SCAN may name one twice"
     assert app(near).get("tenant:re-green2:a") == "1"
 
 
@@ -319,7 +319,7 @@ def test_several_tenants_keys_go_in_one_pass(client: Client, root: "redis.Redis"
     converge(client, *tenants)
     scans = root.info("commandstats")["cmdstat_scan"]["calls"]
     assert scans <= 2 + keys // 500, "one pass serves all ten"
-    assert list(root.scan_iter("tenant:re-*")) == ["tenant:re-stays:a"]
+    assert set(root.scan_iter("tenant:re-*")) == {"tenant:re-stays:a"}
 
 
 def test_removal_is_done_when_nothing_exists(client: Client, green: Intent) -> None:
@@ -361,7 +361,7 @@ def test_a_deletion_that_becomes_a_retention_midway_spares_what_is_left(
     converge(client, again(green, Phase.RETAINED))
     monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 5.0)
     converge(client, again(blue, Phase.DELETED))
-    assert list(root.scan_iter("tenant:re-*")) == ["tenant:re-green:a"]
+    assert set(root.scan_iter("tenant:re-*")) == {"tenant:re-green:a"}
 
 
 def test_tenants_that_are_deleted_in_turns_do_not_undo_each_others_progress(

@@ -82,7 +82,7 @@ def test_a_restart_is_noticed_by_the_pulse(server: Server) -> None:
 
 
 def test_a_server_that_hangs_holds_nobody_for_long(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("matrixhub.backends.redis.session.REQUEST_TIMEOUT", 1.0)
+    monkeypatch.setattr("matrixhub.backends.redis.node.REQUEST_TIMEOUT", 1.0)
     cluster = redis_cluster(server.address)
     client = Client(cluster, SECRET)
     client.pulse()
@@ -126,7 +126,7 @@ def test_scripts_are_withheld_where_the_server_does_not_keep_them_apart(
     converge(fine, green)
     with login(server.port, green) as tenant:
         assert tenant.eval("return 1", 0) == 1
-    monkeypatch.setattr("matrixhub.backends.redis.session.PROBE", "return 1")
+    monkeypatch.setattr("matrixhub.backends.redis.node.PROBE", "return 1")
     wary = Client(cluster, SECRET)
     (finding,) = wary.prepare().findings
     assert finding.reason == "ScriptsWithheld"

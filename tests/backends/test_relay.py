@@ -10,7 +10,7 @@ from tests.backends.relay_world import DOMAIN, World, until, world_on
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Phase
-from matrixhub.relay.kafka import JOIN_SECONDS
+from matrixhub.relay.consumer import JOIN_SECONDS
 
 # After the import above, which knows how to import the driver without its warnings.
 from kafka import TopicPartition  # isort: skip

@@ -30,10 +30,14 @@ class Rival(Operator):
 
     name: str = ""
 
-    @property
-    def pid(self) -> int:
+    def tell(self, what: signal.Signals) -> None:
         assert self.process
-        return self.process.pid
+        self.process.send_signal(what)
+
+    def ends(self, seconds: float) -> int:
+        """The exit status with which it ends, within the time."""
+        assert self.process
+        return self.process.wait(timeout=seconds)
 
     def said(self, sentence: str) -> bool:
         return sentence in self.log.read_text(encoding="utf-8")
@@ -87,6 +91,13 @@ class Rivals:
         until(lambda: [rival.asked("/readyz")[0] for rival in self.all] == [200, 200], START)
         return leader, standby
 
+    def at_work(self, name: str) -> tuple[Rival, Rival, list[str]]:
+        """The leader amid a crowd that it has begun to onboard, the standby, and the crowd's names."""
+        leader, standby = self.pair()
+        names = self.apply_crowd(name)
+        until(lambda: self.hub.exists("namespace", f"tenant-{names[0]}"), 20)
+        return leader, standby, names
+
     def standby(self) -> Rival:
         """The second, which has seen that the first leads."""
         second = self.start("second")
@@ -115,14 +126,15 @@ def _wish(body: dict) -> str:
     return str(body["metadata"]["resourceVersion"] if steady else body["metadata"].get("generation"))
 
 
-def let_in(hub: Hub, name: str) -> None:
-    """The Tenant's Postgres and Redis let in whoever shows what is in its Secrets."""
-    secret = hub.secret(name, "postgres")
-    with psycopg.connect(secret["uri"]) as connection:
-        assert connection.execute("select current_user").fetchone() == (secret["username"],)
-    secret = hub.secret(name, "redis")
-    with redis.Redis.from_url(secret["uri"]) as client:
-        assert client.set(f"tenant:{name}:word", "1")
+def let_in(hub: Hub, names: list[str]) -> None:
+    """Each Tenant's Postgres and Redis let in whoever shows what is in its Secrets."""
+    for name in names:
+        secret = hub.secret(name, "postgres")
+        with psycopg.connect(secret["uri"]) as connection:
+            assert connection.execute("select current_user").fetchone() == (secret["username"],)
+        secret = hub.secret(name, "redis")
+        with redis.Redis.from_url(secret["uri"]) as client:
+            assert client.set(f"tenant:{name}:word", "1")
 
 
 @pytest.fixture
@@ -150,17 +162,14 @@ def test_two_operators_started_at_once_write_as_one(hub: Hub, rivals: Rivals):
     assert standby.written() == 0
     assert leader.written() > CROWD
     assert standby.asked("/healthz") == standby.asked("/readyz") == leader.asked("/readyz") == (200, "ok\n")
-    for name in names:
-        let_in(hub, name)
+    let_in(hub, names)
     sleep(3)
     assert rivals.passwords(names) == passwords
     assert hub.get(*LEASE)["spec"].get("leaseTransitions", 0) == 0
 
 
 def test_a_standby_has_the_work_within_15_s_of_a_leaders_death(hub: Hub, rivals: Rivals):
-    leader, standby = rivals.pair()
-    names = rivals.apply_crowd("dead")
-    until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
+    leader, standby, names = rivals.at_work("dead")
     died = monotonic()
     leader.kill()
     until(lambda: rivals.holder() == "second", 15)
@@ -169,36 +178,28 @@ def test_a_standby_has_the_work_within_15_s_of_a_leaders_death(hub: Hub, rivals:
     took("all Ready after SIGKILL", monotonic() - died)
     assert hub.get(*LEASE)["spec"]["leaseTransitions"] == 1
     passwords = rivals.passwords(names)
-    for name in names:
-        let_in(hub, name)
+    let_in(hub, names)
     assert rivals.passwords(names) == passwords
     assert standby.asked("/healthz") == (200, "ok\n")
 
 
 def test_a_leader_that_ends_leaves_its_work_whole_and_the_lease_free(hub: Hub, rivals: Rivals):
-    leader, _ = rivals.pair()
-    names = rivals.apply_crowd("ended")
-    until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
-    assert leader.process
-    leader.process.send_signal(signal.SIGTERM)
+    leader, _, names = rivals.at_work("ended")
+    leader.tell(signal.SIGTERM)
     told = monotonic()
     until(lambda: rivals.holder() == "second", 15)
     seconds = monotonic() - told
     took("takeover after SIGTERM", seconds)
-    assert leader.process.wait(timeout=20) == 0, "Kopf takes its five seconds after that"
+    assert leader.ends(20) == 0, "Kopf takes its five seconds after that"
     assert leader.said("Released the Lease")
     assert seconds < DURATION, "it was handed over, it did not run out"
     hub.ready(*names)
-    for name in names:
-        let_in(hub, name)
+    let_in(hub, names)
 
 
 def test_a_leader_that_was_frozen_ends_without_a_word_to_anybody(hub: Hub, rivals: Rivals):
-    leader, _ = rivals.pair()
-    names = rivals.apply_crowd("frozen")
-    until(lambda: hub.exists("namespace", f"tenant-{names[0]}"), 20)
-    assert leader.process
-    leader.process.send_signal(signal.SIGSTOP)
+    leader, _, names = rivals.at_work("frozen")
+    leader.tell(signal.SIGSTOP)
     frozen = monotonic()
     try:
         until(lambda: rivals.holder() == "second", 15)
@@ -208,16 +209,15 @@ def test_a_leader_that_was_frozen_ends_without_a_word_to_anybody(hub: Hub, rival
         sleep(2)
         before = rivals.versions()
     finally:
-        leader.process.send_signal(signal.SIGCONT)
+        leader.tell(signal.SIGCONT)
     woken = monotonic()
-    assert leader.process.wait(timeout=5) == LOST
+    assert leader.ends(5) == LOST
     took("end after SIGCONT", monotonic() - woken)
     assert leader.said("Leads no more, and ends at once")
     sleep(2)
     assert rivals.versions() == before
     assert rivals.passwords(names) == passwords
-    for name in names:
-        let_in(hub, name)
+    let_in(hub, names)
 
 
 def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub: Hub, rivals: Rivals, tmp_path: Path):
@@ -228,8 +228,7 @@ def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub
         rivals.standby()
         proxy.refuse()
         cut = monotonic()
-        assert leader.process
-        assert leader.process.wait(timeout=DURATION) == LOST
+        assert leader.ends(DURATION) == LOST
         took("end after the API server was lost", monotonic() - cut)
         assert rivals.holder() == "first", "nobody else leads before the old leader has ended"
         until(lambda: rivals.holder() == "second", 15)

@@ -40,9 +40,10 @@ def server(authority: Authority, *names: str, wants_ours: bool = False) -> Itera
 
 
 def _serve(listener: socket.socket, context: ssl.SSLContext) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # the listener is closed
         while True:
             connection, _ = listener.accept()
+            # A client that does not trust what it is shown hangs up.
             with contextlib.suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as secure:
                 secure.recv(1)
 

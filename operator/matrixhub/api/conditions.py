@@ -5,7 +5,7 @@ present from the first write (`Unknown`), each carries the generation it speaks 
 only while nothing will change until a person acts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -55,20 +55,6 @@ class Condition(Model):
     def dump(self) -> dict[str, Any]:
         """The condition as it stands in a status."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def initial(types: Iterable[str], generation: int) -> tuple[Condition, ...]:
-    """The conditions of a resource that nobody has looked at yet: all `Unknown`."""
-    return tuple(
-        Condition(
-            type=type_,
-            status="Unknown",
-            reason=PROGRESSING,
-            message="Work has not begun",
-            observed_generation=generation,
-        )
-        for type_ in types
-    )
 
 
 def parse(status: Mapping[str, Any]) -> tuple[Condition, ...]:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from matrixhub.api.tenant import EACH_TOPIC_ONCE, Topics
+from matrixhub.api.shares import EACH_TOPIC_ONCE, Topics
 from matrixhub.api.values import SET, Model, Rule, SecretRef, Whole, rules
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"

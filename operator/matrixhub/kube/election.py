@@ -4,7 +4,7 @@ The semantics are client-go's. Clocks of two machines are never compared: whethe
 one's own clock, from how long the Lease has not changed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 DURATION = 10.0
@@ -15,8 +15,6 @@ RETRY = 2.0
 """Seconds between two renewals."""
 LOOK = 1.0
 """Seconds between two looks of a standby, and before a leader tries again what failed."""
-
-
 FORMER = 8
 """Former holders that a Lease names."""
 
@@ -48,9 +46,8 @@ class Sight:
 class Step(Enum):
     """What a candidate does next."""
 
-    CREATE = auto()
-    TAKE = auto()
-    RENEW = auto()
+    HOLD = auto()
+    """Make the Lease, take it or renew it, whichever it needs."""
     WAIT = auto()
     STEP_DOWN = auto()
 
@@ -67,15 +64,21 @@ def decide(identity: str, sight: Sight, now: float, *, leads: bool) -> Step:
     Another's lease is over once it has not changed for the time that its holder promised to renew it in.
     """
     record = sight.record
-    if record is None:
-        return Step.CREATE
-    if record.holder == identity:
-        return Step.RENEW
+    if record is None or record.holder == identity:
+        return Step.HOLD
     if leads:
         return Step.STEP_DOWN
-    if not record.holder or now - sight.since >= record.duration:
-        return Step.TAKE
-    return Step.WAIT
+    over = not record.holder or now - sight.since >= record.duration
+    return Step.HOLD if over else Step.WAIT
+
+
+def held(record: Record | None, identity: str, now: str) -> Record:
+    """What the Lease says once `identity` holds it, renewed at `now`; it said `record`, None where there was none."""
+    if record is None:
+        return Record(identity, DURATION, acquired=now, renewed=now, transitions=0)
+    if record.holder == identity:
+        return replace(record, duration=DURATION, renewed=now)
+    return Record(identity, DURATION, now, now, record.transitions + 1, former(record, identity))
 
 
 def former(record: Record, holder: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from matrixhub.api import naming
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.election import DURATION, Record, former
+from matrixhub.kube.election import DURATION, Record, former, held
 from matrixhub.kube.resources import LEASE, Manifest
 
 TIMEOUT = (1.0, 1.5)
@@ -25,24 +25,19 @@ class Lease:
         lease = self._api.get(LEASE, self._name, self._namespace)
         return _record(lease) if lease else None
 
-    def create(self) -> Record:
-        """The Lease exists and this process holds it. Raises Conflict when somebody else made it."""
-        now = _now()
-        lease = _lease(Record(self.identity, DURATION, now, now, transitions=0))
-        lease["metadata"] |= {"name": self._name, "namespace": self._namespace}
-        return _record(self._api.create({"apiVersion": LEASE.api_version, "kind": LEASE.kind, **lease}))
-
-    def hold(self, record: Record) -> Record:
-        """This process holds the Lease, renewed now. Raises Conflict when the Lease has changed since `record`."""
-        now, again = _now(), record.holder == self.identity
-        acquired, transitions = (record.acquired, record.transitions) if again else (now, record.transitions + 1)
-        return self._write(
-            record, Record(self.identity, DURATION, acquired, now, transitions, former(record, self.identity))
-        )
+    def hold(self, record: Record | None) -> Record:
+        """This process holds the Lease, renewed now. Raises Conflict when it says by now what is not in `record`."""
+        after = held(record, self.identity, _now())
+        return self._write(record, after) if record else self._create(after)
 
     def release(self, record: Record) -> None:
         """Nobody holds the Lease. Raises Conflict when it has changed since `record`."""
         self._write(record, Record("", RELEASED, record.acquired, _now(), record.transitions, former(record, "")))
+
+    def _create(self, first: Record) -> Record:
+        lease = _lease(first)
+        lease["metadata"] |= {"name": self._name, "namespace": self._namespace}
+        return _record(self._api.create({"apiVersion": LEASE.api_version, "kind": LEASE.kind, **lease}))
 
     def _write(self, before: Record, after: Record) -> Record:
         patch = _lease(after)

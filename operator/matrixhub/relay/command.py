@@ -7,7 +7,7 @@ from pathlib import Path
 from matrixhub import log
 from matrixhub.config import Config
 from matrixhub.relay import health
-from matrixhub.relay.program import Relay
+from matrixhub.relay.loop import Relay
 from matrixhub.relay.settings import Logins, Settings
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from matrixhub.relay.program import Relay
+from matrixhub.relay.loop import Relay
 
 
 async def serve(relay: Relay, port: int) -> web.AppRunner:

@@ -8,7 +8,7 @@ from matrixhub.relay.events import REASONS
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
 
 # Of no use but to say when a counter began, at the price of a series for each.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own
 
 BUILD = Info("matrixhub_relay_build", "The version that runs.")
 BUILD.info({"version": __version__})

@@ -1,24 +1,12 @@
-"""What the CRDs look like. That a real API server takes them, and what it refuses: tests/e2e/test_crds.py."""
+"""What the CRDs look like. That a real API server takes them, and what it refuses: tests/apiserver/test_crds.py."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import ROOT, parts
 
 from matrixhub.api import crd
-
-ROOT = Path(__file__).parents[3]
-
-
-def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every part of a schema with its path: `spec.kafka.topics[].domain`."""
-    yield path.removeprefix("."), schema
-    for name, each in schema.get("properties", {}).items():
-        yield from parts(each, f"{path}.{name}")
-    for key in ("items", "additionalProperties"):
-        if key in schema:
-            yield from parts(schema[key], f"{path}[]")
 
 
 def schema_of(kind: crd.Kind) -> dict[str, Any]:

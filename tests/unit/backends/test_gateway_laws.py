@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Phase
@@ -12,9 +12,8 @@ from matrixhub.backends.gateway.desired import desired
 from matrixhub.backends.gateway.plan import Action, RemoveApp, plan
 from matrixhub.backends.gateway.state import FIXED, App, State
 
-STAND = {"PGHOST": "db", "PGPORT": "5432", "PGDATABASE": "hub", "REDIS_HOST": "redis", "REDIS_PORT": "6379"}
 ON = cluster(
-    STAND | {"KAFKA_BOOTSTRAP": "kafka:9092", "S3_ENDPOINT": "http://s3"},
+    NOWHERE,
     gateway={"image": "example.org/sockudo:5.2.0"},
 )
 TENANT = "greenwood"

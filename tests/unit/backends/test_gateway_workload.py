@@ -5,7 +5,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Credential, Intent, Owner, Phase, ServiceAccount
@@ -13,21 +13,12 @@ from matrixhub.backends.gateway.desired import binding, stores
 from matrixhub.backends.gateway.workload import manifests, mounted
 from matrixhub.errors import Rejected
 
-STAND = {
-    "PGHOST": "db",
-    "PGPORT": "5432",
-    "PGDATABASE": "hub",
-    "REDIS_HOST": "redis",
-    "REDIS_PORT": "6379",
-    "KAFKA_BOOTSTRAP": "kafka:9092",
-    "S3_ENDPOINT": "http://s3",
-}
 IMAGE = "example.org/sockudo:5.2.0"
 PASSWORD = "a-password-of-the-gateways-of-43-characters"
 
 
 def hub(gateway: dict[str, Any] | None = None, **backends: Any) -> RealtimeCluster:
-    return cluster(STAND, gateway={"image": IMAGE} | (gateway or {}), **backends)
+    return cluster(NOWHERE, gateway={"image": IMAGE} | (gateway or {}), **backends)
 
 
 def account(password: str = PASSWORD) -> ServiceAccount:

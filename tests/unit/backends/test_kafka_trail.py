@@ -8,22 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
-from tests.support import cluster
+from tests.support import NOWHERE, cluster
 
 from matrixhub.backends.kafka import trail
 from matrixhub.backends.kafka.produce import partition
 from matrixhub.backends.kafka.trail import LARGEST, Writer
 from matrixhub.errors import Rejected
 
-STAND = {
-    "PGHOST": "127.0.0.1",
-    "PGPORT": "1",
-    "PGDATABASE": "hub",
-    "REDIS_HOST": "127.0.0.1",
-    "REDIS_PORT": "1",
-    "KAFKA_BOOTSTRAP": "127.0.0.1:1",
-    "S3_ENDPOINT": "http://127.0.0.1:1",
-}
+STAND = NOWHERE | {"KAFKA_BOOTSTRAP": "127.0.0.1:1"}
 
 
 class Held:

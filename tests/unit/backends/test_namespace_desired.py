@@ -6,19 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Intent, Mark, Owner
 from matrixhub.backends.namespace.desired import binding, desired
 from matrixhub.backends.namespace.state import Object, found
 from matrixhub.errors import Rejected
 
-STAND = {
+STAND = NOWHERE | {
     "PGHOST": "10.0.0.1",
-    "PGPORT": "5432",
-    "PGDATABASE": "hub",
     "REDIS_HOST": "redis.cache.svc",
-    "REDIS_PORT": "6379",
     "KAFKA_BOOTSTRAP": "kafka.example.org:9092",
     "S3_ENDPOINT": "https://s3.example.org",
 }

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Mark, Owner, Phase
@@ -16,12 +16,9 @@ from matrixhub.backends.namespace.plan import Await, Change, Create, Refuse, Rem
 from matrixhub.backends.namespace.state import ROLES, SECRETS, Object, State, arranged, found, names
 from matrixhub.errors import Conflict, Transient
 
-STAND = {
+STAND = NOWHERE | {
     "PGHOST": "10.0.0.1",
-    "PGPORT": "5432",
-    "PGDATABASE": "hub",
     "REDIS_HOST": "redis.cache.svc",
-    "REDIS_PORT": "6379",
     "KAFKA_BOOTSTRAP": "kafka.example.org:9092",
     "S3_ENDPOINT": "https://s3.example.org",
 }

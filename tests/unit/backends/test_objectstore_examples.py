@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Mark, Owner
 from matrixhub.backends.objectstore import actions
@@ -13,15 +13,7 @@ from matrixhub.backends.objectstore.plan import plan
 from matrixhub.backends.objectstore.state import State, canonical
 from matrixhub.errors import Conflict, Rejected
 
-STAND = {
-    "PGHOST": "10.0.0.1",
-    "PGPORT": "5432",
-    "PGDATABASE": "hub",
-    "REDIS_HOST": "redis",
-    "REDIS_PORT": "6379",
-    "KAFKA_BOOTSTRAP": "kafka:9092",
-    "S3_ENDPOINT": "http://10.1.2.3:9000",
-}
+STAND = NOWHERE | {"S3_ENDPOINT": "http://10.1.2.3:9000"}
 MINIO = cluster(STAND)
 AWS = cluster(STAND, objectStore={"provider": "aws", "region": "eu-west-1", "adminSecretRef": {"name": "aws"}})
 

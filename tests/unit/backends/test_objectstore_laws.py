@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Intent, Mark, Owner, Phase
 from matrixhub.backends.objectstore import actions
@@ -15,15 +15,7 @@ from matrixhub.backends.objectstore.plan import fresh, plan
 from matrixhub.backends.objectstore.state import Bucket, Policy, State, User
 from matrixhub.errors import Conflict
 
-STAND = {
-    "PGHOST": "10.0.0.1",
-    "PGPORT": "5432",
-    "PGDATABASE": "hub",
-    "REDIS_HOST": "redis",
-    "REDIS_PORT": "6379",
-    "KAFKA_BOOTSTRAP": "kafka:9092",
-    "S3_ENDPOINT": "https://s3.example.org",
-}
+STAND = NOWHERE | {"S3_ENDPOINT": "https://s3.example.org"}
 US, BEFORE, ELSEWHERE = Owner("hub", "now"), Owner("hub", "before"), Owner("other-hub", "now")
 STORES = {
     "minio": cluster(STAND),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import cluster
+from tests.support import NOWHERE, cluster
 from tests.unit.backends.test_postgres_laws import apply_to as apply_to_share
 
 from matrixhub.backends.contract import Mark, Owner, ServiceAccount
@@ -23,8 +23,7 @@ from matrixhub.backends.postgres.plan import UNALTERABLE
 from matrixhub.backends.postgres.state import GROUP, Role, Share
 from matrixhub.errors import Conflict, Rejected
 
-STAND = {"PGHOST": "db", "PGPORT": "5432", "PGDATABASE": "hub", "REDIS_HOST": "redis", "REDIS_PORT": "6379"}
-ON = cluster(STAND | {"KAFKA_BOOTSTRAP": "kafka:9092", "S3_ENDPOINT": "http://s3"}, gateway={"image": "sockudo"})
+ON = cluster(NOWHERE, gateway={"image": "sockudo"})
 NAME = "gateway-0a1b2c3d"
 US, BEFORE, STRANGER = Owner("hub", "uid"), Owner("hub", "uid-before"), Owner("other-hub", "uid")
 PASSWORD = "the-password-of-the-gateways-000"

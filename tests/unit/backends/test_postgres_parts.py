@@ -9,24 +9,16 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import cluster, intent
+from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Credential, Owner, Phase
 from matrixhub.backends.postgres import desired, places
-from matrixhub.backends.postgres.data import Reference, deletion_order
+from matrixhub.backends.postgres.erasure import Reference, deletion_order
+from matrixhub.backends.postgres.scram import scram
 from matrixhub.backends.postgres.state import Name
-from matrixhub.backends.postgres.statements import scram
 from matrixhub.errors import Rejected
 
-STAND = {
-    "PGHOST": "db.example",
-    "PGPORT": "5433",
-    "PGDATABASE": "hub",
-    "REDIS_HOST": "redis",
-    "REDIS_PORT": "1",
-    "KAFKA_BOOTSTRAP": "kafka:9092",
-    "S3_ENDPOINT": "http://s3",
-}
+STAND = NOWHERE | {"PGHOST": "db.example", "PGPORT": "5433"}
 ON = cluster(STAND)
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from tests.support import cluster
+from tests.support import NOWHERE, cluster
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
@@ -12,15 +12,6 @@ from matrixhub.backends.relay.workload import manifests, mounted
 from matrixhub.errors import Rejected
 from matrixhub.relay.settings import Logins, Settings
 
-STAND = {
-    "PGHOST": "db",
-    "PGPORT": "5432",
-    "PGDATABASE": "hub",
-    "REDIS_HOST": "redis",
-    "REDIS_PORT": "6379",
-    "KAFKA_BOOTSTRAP": "kafka:9092",
-    "S3_ENDPOINT": "http://s3",
-}
 ROUTES = [
     {"topics": "*.institution.*", "channel": "{domain}.{event}"},
     {"topics": "*.*.*", "channel": "private-{key}", "event": "{domain}-{event}"},
@@ -30,7 +21,7 @@ TLS = {"tls": {"caSecretRef": {"name": "ca"}, "clientCertSecretRef": {"name": "c
 
 def hub(*, gateway: dict[str, Any] | None = None, relay: dict[str, Any] | None = None, **spec: Any) -> RealtimeCluster:
     parts = {"gateway": {"image": "gateway"} | (gateway or {}), "relay": {"routes": ROUTES} | (relay or {})}
-    return cluster(STAND, **parts, **spec)
+    return cluster(NOWHERE, **parts, **spec)
 
 
 def secured() -> RealtimeCluster:

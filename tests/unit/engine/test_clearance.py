@@ -28,7 +28,7 @@ class Cluster:
 async def run(world: Cluster, monkeypatch: pytest.MonkeyPatch, *added: str) -> None:
     monkeypatch.setattr(clearance, "clear", world.clear)
     monkeypatch.setattr(clearance, "RETRY", 0.01)
-    made = clearance.Clearance(None, lambda _, component: component in world.wanted)  # type: ignore[arg-type] # unused
+    made = clearance.Clearance(None, lambda _, component: component in world.wanted)
     task = asyncio.create_task(made.run())
     for component in added:
         made.add("hub/main", component)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from matrixhub.api.conditions import BACKEND_TYPES
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Finding, Phase, Survey
@@ -12,7 +13,7 @@ from matrixhub.engine.composer import differs
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Scales
 from matrixhub.engine.standing import Entry
-from matrixhub.engine.status import Health, cluster_status, standings_of, tenant_status
+from matrixhub.engine.status import CONDITION, Health, cluster_status, standings_of, tenant_status
 from matrixhub.errors import Rejected, Unreachable
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -86,6 +87,19 @@ def test_a_restarted_operator_reads_from_a_status_what_was_settled_and_what_drif
     assert all(standing.settled is None for standing in standings_of({}, "uid").values())
 
 
+def tenant(generation: int, status: dict[str, Any]) -> Tenant:
+    metadata = {"name": "t", "uid": "uid", "generation": generation}
+    spec = {"clusterRef": {"namespace": "hub", "name": "main"}}
+    return Tenant.model_validate({"metadata": metadata, "spec": spec, "status": status})
+
+
+def test_from_the_first_write_every_condition_is_there_and_unknown():
+    backends = [name for name, type_ in CONDITION.items() if type_ in BACKEND_TYPES]
+    written = tenant_status(Entry(tenant(1, {}), Phase.ACTIVE), backends, None, NOW)["conditions"]
+    assert [each["type"] for each in written] == ["Ready", *BACKEND_TYPES]
+    assert {(each["status"], each["observedGeneration"]) for each in written} == {("Unknown", 1)}
+
+
 def test_until_it_has_looked_a_restarted_operator_says_what_was_said_of_the_same_generation():
     said = [
         {"type": "Ready", "status": "True", "reason": "Suspended", "observedGeneration": 4},
@@ -96,10 +110,7 @@ def test_until_it_has_looked_a_restarted_operator_says_what_was_said_of_the_same
     status = {"observedClusterGeneration": 2, "conditions": [{**condition, **since} for condition in said]}
 
     def told_of(generation: int, *backends: str) -> list[tuple[str, str, str]]:
-        metadata = {"name": "t", "uid": "uid", "generation": generation}
-        spec = {"clusterRef": {"namespace": "hub", "name": "main"}}
-        tenant = Tenant.model_validate({"metadata": metadata, "spec": spec, "status": status})
-        entry = Entry(tenant, Phase.ACTIVE, standings_of(status, "uid"))
+        entry = Entry(tenant(generation, status), Phase.ACTIVE, standings_of(status, "uid"))
         found = tenant_status(entry, backends, None, NOW)["conditions"]
         return [(each["type"], each["reason"], each["lastTransitionTime"][8:10]) for each in found]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from matrixhub.api import naming
 from matrixhub.api.services import KafkaBackend
-from matrixhub.api.tenant import Topics
+from matrixhub.api.shares import Topics
 from matrixhub.backends.contract import Intent, Mark, Phase
 from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Rejected

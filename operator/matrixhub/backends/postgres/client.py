@@ -10,10 +10,11 @@ from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Intent, ServiceAccount, Survey
 from matrixhub.backends.database import REQUEST_SECONDS, Connection, Session, ask, together, translate
-from matrixhub.backends.postgres import catalog, data, desired, places, service
+from matrixhub.backends.postgres import catalog, desired, erasure, places, service
+from matrixhub.backends.postgres.actions import Action, AddPartition, DeleteData
 from matrixhub.backends.postgres.keeper import Keeper
 from matrixhub.backends.postgres.partitions import add_partition
-from matrixhub.backends.postgres.plan import Action, AddPartition, DeleteData, plan, transactions
+from matrixhub.backends.postgres.plan import plan, transactions
 from matrixhub.backends.postgres.state import SCHEMA, Share
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import BackendError, Rejected, Transient
@@ -73,7 +74,7 @@ class Client:
     def apply(self, plans: Mapping[str, tuple[Action, ...]]) -> Mapping[str, Applied]:
         """Each tenant's plan is carried out, in one round trip per transaction; its error is its own."""
         applied: dict[str, Applied] = {}
-        until = time.monotonic() + data.BUDGET_SECONDS
+        until = time.monotonic() + erasure.BUDGET_SECONDS
         with self._session.open() as connection:
             for tenant, actions in plans.items():
                 try:
@@ -112,9 +113,9 @@ class Client:
             match group:
                 case (DeleteData() as action,):
                     with self._session.deadline(
-                        connection, data.BUDGET_SECONDS + data.CIRCLE_SECONDS + REQUEST_SECONDS
+                        connection, erasure.BUDGET_SECONDS + erasure.CIRCLE_SECONDS + REQUEST_SECONDS
                     ):
-                        data.erase(connection, action, self._scope, until)
+                        erasure.erase(connection, action, self._scope, until)
                 case (AddPartition() as action,):
                     with self._session.deadline(connection, 2 * REQUEST_SECONDS):
                         add_partition(connection, action, self._server.tenant_column)

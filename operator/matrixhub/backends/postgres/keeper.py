@@ -9,11 +9,12 @@ from psycopg import errors, sql
 
 from matrixhub.api.services import PostgresBackend
 from matrixhub.backends.contract import Finding, Survey
-from matrixhub.backends.database import Connection, Session, ask, lost, together, translate
+from matrixhub.backends.database import Connection, Session, Statement, ask, lost, together, translate
 from matrixhub.backends.postgres import audit, catalog, desired
-from matrixhub.backends.postgres.plan_database import Action, AddIndex, SetDefault, by_table, plan_database
+from matrixhub.backends.postgres.actions_database import Action, AddIndex, SetDefault
+from matrixhub.backends.postgres.plan_database import by_table, plan_database
 from matrixhub.backends.postgres.state import SCHEMA, Name
-from matrixhub.backends.postgres.statements import Statement, default, index, statements
+from matrixhub.backends.postgres.statements_database import default, index, statements
 from matrixhub.errors import Rejected, Transient
 
 INDEX_SECONDS = 60

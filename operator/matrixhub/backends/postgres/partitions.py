@@ -4,9 +4,10 @@ import psycopg
 from psycopg import errors, sql
 
 from matrixhub.backends.database import Connection, Statement, together
-from matrixhub.backends.postgres.plan import AddPartition
+from matrixhub.backends.postgres.actions import AddPartition
+from matrixhub.backends.postgres.quoting import identifier
 from matrixhub.backends.postgres.state import Name
-from matrixhub.backends.postgres.statements import attach_partition, build_partition, identifier
+from matrixhub.backends.postgres.statements import attach_partition, build_partition
 from matrixhub.errors import Rejected
 
 _DEFAULT = """

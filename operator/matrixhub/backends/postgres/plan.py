@@ -1,181 +1,28 @@
 """The steps from what exists in Postgres to what should, for one tenant. Pure."""
 
-from dataclasses import dataclass, field
-
-from matrixhub.backends.contract import Mark, Owner
+from matrixhub.backends.contract import Mark
+from matrixhub.backends.postgres.actions import (
+    Action,
+    AddPartition,
+    AlterRole,
+    Claim,
+    Configure,
+    CreateRole,
+    DeleteData,
+    DropRole,
+    EndSessions,
+    Forget,
+    Join,
+    Leave,
+    Retain,
+    SetPassword,
+)
 from matrixhub.backends.postgres.desired import fingerprint
-from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Partition, Role, Share
+from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Role, Share
 from matrixhub.errors import Conflict, Rejected
 
 UNALTERABLE = frozenset({"BYPASSRLS", "REPLICATION"})
 """Only a superuser may take these away by ALTER ROLE; who has CREATEROLE can drop the role and make it anew."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The registry says whose the tenant is. Goes before anything else is made."""
-
-    tenant: str
-    role: str
-    owner: Owner
-
-    def __str__(self) -> str:
-        return f"Entered tenant {self.tenant} in {SCHEMA}.tenant"
-
-
-@dataclass(frozen=True)
-class CreateRole:
-    """The role exists, with a password when one is given."""
-
-    tenant: str
-    role: str
-    login: bool
-    connection_limit: int
-    member: bool
-    pooled: bool
-    password: str = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"Created role {self.role}"
-
-
-@dataclass(frozen=True)
-class AlterRole:
-    """The role has these attributes."""
-
-    role: str
-    options: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"Set {', '.join(self.options)} on role {self.role}"
-
-
-@dataclass(frozen=True)
-class SetPassword:
-    """The role's password is the one in the Secret."""
-
-    tenant: str
-    role: str
-    password: str = field(repr=False)
-
-    def __str__(self) -> str:
-        return f"Set the password of role {self.role}"
-
-
-@dataclass(frozen=True)
-class Join:
-    """The role is a member of another."""
-
-    member: str
-    role: str
-
-    def __str__(self) -> str:
-        return f"Made {self.member} a member of {self.role}"
-
-
-@dataclass(frozen=True)
-class Leave:
-    """The role is not a member of another."""
-
-    member: str
-    role: str
-
-    def __str__(self) -> str:
-        return f"Revoked {self.member}'s membership in {self.role}"
-
-
-@dataclass(frozen=True)
-class Configure:
-    """The role has exactly these settings, in every database; `reset` are databases ("" for all) to clear first."""
-
-    role: str
-    settings: tuple[tuple[str, str], ...]
-    reset: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"Set {', '.join(setting for _, setting in self.settings)} on role {self.role}"
-
-
-@dataclass(frozen=True)
-class EndSessions:
-    """No session of the role is open."""
-
-    role: str
-
-    def __str__(self) -> str:
-        return f"Ended the sessions of role {self.role}"
-
-
-@dataclass(frozen=True)
-class DropRole:
-    """The role is gone; what it owned in this database belongs to the admin."""
-
-    role: str
-    because: str = ""
-
-    def __str__(self) -> str:
-        return f"Dropped role {self.role}{self.because}"
-
-
-@dataclass(frozen=True)
-class AddPartition:
-    """A list-partitioned table has a place for the tenant's rows."""
-
-    tenant: str
-    partition: Partition
-
-    def __str__(self) -> str:
-        return f"Added partition {self.partition.name} to {self.partition.table}"
-
-
-@dataclass(frozen=True)
-class DeleteData:
-    """No managed table holds a row of the tenant, and its partitions are gone."""
-
-    tenant: str
-    role: str
-    partitions: frozenset[Partition]
-
-    def __str__(self) -> str:
-        return f"Deleted the rows of tenant {self.tenant} and its {len(self.partitions)} partitions"
-
-
-@dataclass(frozen=True)
-class Retain:
-    """The registry says that the tenant is gone and its data was kept."""
-
-    tenant: str
-    owner: Owner
-
-    def __str__(self) -> str:
-        return f"Marked the data of tenant {self.tenant} as retained"
-
-
-@dataclass(frozen=True)
-class Forget:
-    """The registry has no row of the tenant."""
-
-    tenant: str
-
-    def __str__(self) -> str:
-        return f"Removed tenant {self.tenant} from {SCHEMA}.tenant"
-
-
-Action = (
-    Claim
-    | CreateRole
-    | AlterRole
-    | SetPassword
-    | Join
-    | Leave
-    | Configure
-    | EndSessions
-    | DropRole
-    | AddPartition
-    | DeleteData
-    | Retain
-    | Forget
-)
 
 
 def plan(desired: Share, observed: Share) -> tuple[Action, ...]:
@@ -317,26 +164,34 @@ def _close(name: str, have: Role, keep: frozenset[str]) -> list[Action]:
 def _removal(desired: Share, observed: Share) -> tuple[Action, ...]:
     """Access goes first; then the data, if it is to go; the registry's row last, with the role."""
     _refuse_superuser(observed)
-    name, have = desired.role_name, observed.role
-    delete = desired.mark is None
-    steps: list[Action] = []
-    if have is not None:
-        steps += _close(name, have, keep=frozenset({GROUP}) if delete else frozenset())
-    if delete:
-        # Row security binds the admin too: it deletes a tenant's rows as the tenant's role.
-        if have is None:
-            steps.append(CreateRole(desired.tenant, name, False, -1, True, False, ""))  # noqa: FBT003 - no login, a member, no pool
-        elif GROUP not in have.memberships:
-            steps.append(Join(name, GROUP))
-        steps.append(DeleteData(desired.tenant, name, observed.partitions or frozenset()))
-        steps += [Leave(name, GROUP), DropRole(name), Forget(desired.tenant)]
-        return tuple(steps)
-    if have is not None:
-        steps.append(DropRole(name))
-    if observed.mark != desired.mark:
-        assert desired.mark is not None  # noqa: S101 - tells the type checker what `delete` says
-        steps.append(Retain(desired.tenant, desired.mark.owner))
+    steps = _deletion(desired, observed) if desired.mark is None else _retention(desired, desired.mark, observed)
     return tuple(steps)
+
+
+def _deletion(desired: Share, observed: Share) -> list[Action]:
+    """Row security binds the admin too: it deletes a tenant's rows as the tenant's role."""
+    name, have = desired.role_name, observed.role
+    steps: list[Action] = []
+    if have is None:
+        worker = CreateRole(
+            desired.tenant, name, login=False, connection_limit=-1, member=True, pooled=False, password=""
+        )
+        steps.append(worker)
+    else:
+        steps += _close(name, have, keep=frozenset({GROUP}))
+        if GROUP not in have.memberships:
+            steps.append(Join(name, GROUP))
+    steps.append(DeleteData(desired.tenant, name, observed.partitions or frozenset()))
+    return [*steps, Leave(name, GROUP), DropRole(name), Forget(desired.tenant)]
+
+
+def _retention(desired: Share, mark: Mark, observed: Share) -> list[Action]:
+    steps: list[Action] = []
+    if observed.role is not None:
+        steps += [*_close(desired.role_name, observed.role, keep=frozenset()), DropRole(desired.role_name)]
+    if observed.mark != mark:
+        steps.append(Retain(desired.tenant, mark.owner))
+    return steps
 
 
 def transactions(actions: tuple[Action, ...]) -> tuple[tuple[Action, ...], ...]:

@@ -2,12 +2,11 @@
 
 from functools import singledispatch
 
-from psycopg import sql
-
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Finding, ServiceAccount
 from matrixhub.backends.database import Connection, Session, Statement, ask, together
 from matrixhub.backends.postgres import account as accounts
+from matrixhub.backends.postgres.quoting import grantee, with_names
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import Conflict, Rejected
 
@@ -36,27 +35,22 @@ def _statements(step: object, database: str) -> list[Statement]:
 
 @_statements.register
 def _(step: accounts.PermitRole, database: str) -> list[Statement]:
-    return [_format("GRANT CONNECT ON DATABASE {} TO {}", database, step.role)]
+    return [with_names("GRANT CONNECT ON DATABASE {} TO {}", database, step.role)]
 
 
 @_statements.register
 def _(step: accounts.CreateHome, database: str) -> list[Statement]:
     del database
-    return _acting_for(step.role, _format("CREATE SCHEMA {0} AUTHORIZATION {0}", step.role))
+    return _acting_for(step.role, with_names("CREATE SCHEMA {0} AUTHORIZATION {0}", step.role))
 
 
 @_statements.register
 def _(step: accounts.ShutHome, database: str) -> list[Statement]:
     del database
-    guest = sql.SQL("PUBLIC") if step.guest == "PUBLIC" else sql.Identifier(step.guest)
-    revoke = sql.SQL("REVOKE ALL ON SCHEMA {} FROM {} CASCADE").format(sql.Identifier(step.role), guest)
+    revoke = with_names("REVOKE ALL ON SCHEMA {} FROM {} CASCADE", step.role, grantee(step.guest))
     return _acting_for(step.role, revoke)
 
 
 def _acting_for(role: str, statement: Statement) -> list[Statement]:
     """With the role's rights, held for the length of this transaction."""
-    return [_format("GRANT {} TO CURRENT_USER", role), statement, _format("REVOKE {} FROM CURRENT_USER", role)]
-
-
-def _format(text: str, *names: str) -> Statement:
-    return sql.SQL(text).format(*map(sql.Identifier, names))
+    return [with_names("GRANT {} TO CURRENT_USER", role), statement, with_names("REVOKE {} FROM CURRENT_USER", role)]

@@ -1,7 +1,5 @@
 """Redis of one RealtimeCluster: every node of it is observed and written, batched across tenants."""
 
-import contextlib
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -10,11 +8,13 @@ from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Finding, Intent, Phase, ServiceAccount, Survey
 from matrixhub.backends.redis import acl
-from matrixhub.backends.redis.commands import ADMIN, allowed
+from matrixhub.backends.redis.acl_file import AclFiles
+from matrixhub.backends.redis.commands import allowed
 from matrixhub.backends.redis.desired import backend, binding, desired
+from matrixhub.backends.redis.fitness import check
+from matrixhub.backends.redis.node import Facts, Login, Node, fields
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
-from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
 from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed
 from matrixhub.backends.redis.sweep import Sweep
 from matrixhub.backends.redis.topology import Reach, Topology
@@ -29,10 +29,6 @@ READS_PER_CALL = 20
 WRITES_PER_CALL = 100
 SWEEP_SECONDS = 1.0
 """How long one call removes keys before other tenants have their turn."""
-KEYS_TO_REMOVE = "~tenant:*"
-SAVE_IS_CHEAP = 0.05
-"""Seconds within which an ACL file may be written after every change."""
-PURGES_REMEMBERED = 10_000
 
 
 class Client:
@@ -46,10 +42,7 @@ class Client:
         self._service = Service(account) if account else None
         self._topology: Topology | None = None
         self._sweep = Sweep()
-        self._purged: dict[str, None] = {}
-        self._unsaved: dict[str, bool] = {}
-        self._save_after: dict[str, float] = {}
-        self._unsavable: dict[str, str] = {}
+        self._acl_files = AclFiles()
 
     def prepare(self) -> Survey:
         """Every node that answers is Redis 7 or later and lets the operator do its work."""
@@ -57,14 +50,12 @@ class Client:
         findings: list[Finding] = []
         for name, node, facts in reach.each():
             try:
-                findings += self._check(node, facts)
+                findings += check(node, facts)
                 self._serve(node, facts)
-                if name in self._unsaved:
-                    self._save(node)
+                self._acl_files.save(node)
             except Unreachable as error:
                 self._connected().lost(reach, name, error)
-            if name in self._unsavable:
-                findings.append(Finding("AclFileNotSaved", self._unsavable[name]))
+            findings += self._acl_files.findings(name)
         findings += [
             Finding("NodeUnreachable", f"{error.message}; tenants are served by the other nodes until it does")
             for error in reach.silent.values()
@@ -104,8 +95,8 @@ class Client:
         self._write(reach, plans, RemoveUser, errors)
         closing = any(_closes(action) for actions in plans.values() for action in actions)
         for name, node, _ in reach.each():
-            self._unsaved[name] = closing or self._unsaved.get(name, False)
-            self._save_what_was_shut(node)
+            self._acl_files.changed(name, closing=closing)
+            self._acl_files.save_what_was_shut(node)
         return {tenant: Applied(errors.get(tenant)) for tenant in plans}
 
     def binding(self, intent: Intent) -> Mapping[str, str]:
@@ -124,7 +115,7 @@ class Client:
                 self._serve(node, facts)
             except Unreachable as error:
                 self._connected().lost(reach, name, error)
-            self._save_what_was_shut(node)
+            self._acl_files.save_what_was_shut(node)
         return " ".join(sorted(f"{name}={facts.run_id}" for name, _, facts in reach.each()))
 
     def close(self) -> None:
@@ -134,7 +125,7 @@ class Client:
 
     def _serve(self, node: Node, facts: Facts) -> None:
         if self._service and self._service.keep(node, facts):
-            self._unsaved.setdefault(node.name, False)
+            self._acl_files.changed(node.name, closing=False)
 
     def _connected(self) -> Topology:
         if self._topology is None:
@@ -147,36 +138,6 @@ class Client:
             login = Login(self._admin["username"], self._admin["password"], source, trust)
             self._topology = Topology(spec, login)
         return self._topology
-
-    def _check(self, node: Node, facts: Facts) -> list[Finding]:
-        """The operator's own rights suffice; what everybody's rights undo is found."""
-        if int(facts.version.split(".")[0]) < 7:  # noqa: PLR2004  selectors, which hold our mark, came with 7
-            raise Rejected("UnsupportedVersion", f"redis at {node.name} is {facts.version}: 7.0 or later is needed")
-        vocabulary = node.vocabulary(facts.run_id)
-        me = node.ask("ACL", "WHOAMI")
-        replies = node.call([("ACL", "GETUSER", me), ("ACL", "GETUSER", "default")])
-        mine, everybody = (node.checked(reply) for reply in replies)
-        missing = (ADMIN & vocabulary.evaluate(["+@all"])) - vocabulary.evaluate(fields(mine)["commands"].split())
-        rules = " ".join(f"+{name}" for name in sorted(missing))
-        if not {"~*", KEYS_TO_REMOVE} & set(fields(mine)["keys"].split()):
-            rules = f"{KEYS_TO_REMOVE} {rules}".strip()
-        if rules:
-            raise Rejected("PermissionDenied", f"redis user {me} at {node.name} lacks rights: ACL SETUSER {me} {rules}")
-        findings = []
-        flags = fields(everybody)["flags"] if everybody else ()
-        if "on" in flags and "nopass" in flags:
-            text = (
-                f"redis at {node.name} lets anybody in without a password, past every tenant's bounds: "
-                "ACL SETUSER default off, or give it a password"
-            )
-            findings.append(Finding("DefaultUserOpen", text))
-        if vocabulary.withheld:
-            text = (
-                f"redis at {node.name}, {facts.version}, would let one tenant's script run inside another's "
-                "(CVE-2025-46818), so tenants get no scripts there: upgrade to 7.2.11, 7.4.6, 8.0.4, 8.2.2 or later"
-            )
-            findings.append(Finding("ScriptsWithheld", text))
-        return findings
 
     def _accounts(self, node: Node, facts: Facts, users: Sequence[str]) -> Mapping[str, Account | None]:
         vocabulary = node.vocabulary(facts.run_id)
@@ -195,9 +156,8 @@ class Client:
         seen |= dict.fromkeys(reach.awaited(closing=intent.phase is not Phase.ACTIVE), Silence.SILENT)
         prefix = naming.redis_prefix(tenant)
         if intent.phase is not Phase.DELETED:
-            self._purged.pop(prefix, None)
             self._sweep.forget(prefix)
-        return State(tenant, intent.owner, collapsed(seen), data=prefix not in self._purged)
+        return State(tenant, intent.owner, collapsed(seen), data=not self._sweep.swept(prefix))
 
     def _allowed(self) -> frozenset[str]:
         return allowed(backend(self._cluster).mode)
@@ -244,8 +204,6 @@ class Client:
             done = self._sweep.run(_masters(reach), waiting, SWEEP_SECONDS)
         except Transient as error:
             problem = error
-        for prefix in done:
-            self._remember(prefix)
         for prefix, tenant in waiting.items():
             if prefix not in done:
                 errors[tenant] = problem or Transient(
@@ -253,40 +211,6 @@ class Client:
                     f"Removing keys: {self._sweep.removed} so far, among some {self._sweep.looked_at} looked at",
                     retry_after=0.1,
                 )
-
-    def _remember(self, prefix: str) -> None:
-        if len(self._purged) >= PURGES_REMEMBERED:
-            self._purged.pop(next(iter(self._purged)))
-        self._purged[prefix] = None
-
-    def _save_what_was_shut(self, node: Node) -> None:
-        """Soon: or a restart would open from the ACL file what was shut. The rest has time until `prepare`."""
-        if self._unsaved.get(node.name) and time.monotonic() >= self._save_after.get(node.name, 0.0):
-            with contextlib.suppress(Unreachable):  # it stays unsaved, and is tried again at the next pulse
-                self._save(node)
-
-    def _save(self, node: Node) -> None:
-        """The ACLs are in the server's ACL file if it has one; what went wrong is kept for `prepare` to report.
-
-        Redis 7.0 writes some 1,500 users a second and does nothing else meanwhile: where that takes long,
-        at most a twentieth of the time is spent on it.
-        """
-        begin = time.monotonic()
-        reply: Reply = node.call([("ACL", "SAVE")])[0]
-        self._unsaved.pop(node.name, None)
-        self._unsavable.pop(node.name, None)
-        took = time.monotonic() - begin
-        self._save_after[node.name] = time.monotonic() + (20 * took if took > SAVE_IS_CHEAP else 0.0)
-        text = str(reply)
-        if (
-            isinstance(reply, Exception)
-            and "not configured to use an ACL file" not in text
-            and "permission" not in text
-        ):
-            self._unsavable[node.name] = (
-                f"redis at {node.name} cannot save its ACL file ({text}): after a restart it would let in again "
-                "whom the file still knows, until the operator has looked"
-            )
 
 
 def _masters(reach: Reach) -> dict[str, Node]:

@@ -4,8 +4,8 @@ from matrixhub.backends.contract import Finding, ServiceAccount
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import GATEWAY
 from matrixhub.backends.redis.desired import service_account
+from matrixhub.backends.redis.node import Facts, Node, fields
 from matrixhub.backends.redis.plan import hold
-from matrixhub.backends.redis.session import Facts, Node, fields
 from matrixhub.backends.redis.state import Seen
 from matrixhub.errors import Conflict
 

@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterable, Mapping
 
 from matrixhub.backends.redis.acl import Command
-from matrixhub.backends.redis.session import Node, moved
+from matrixhub.backends.redis.node import Node, moved
 
 SCAN_COUNT = 1000
 """Keys looked at per call: about half a millisecond of the server's one thread."""
+REMEMBERED = 10_000
+"""Prefixes without a key that are known as such."""
 
 
 class Sweep:
@@ -20,6 +22,7 @@ class Sweep:
         self._prefixes: frozenset[str] = frozenset()
         self._cursors: dict[str, str | None] = {}
         self._again = False
+        self._swept: dict[str, None] = {}
 
     def run(self, masters: Mapping[str, Node], prefixes: Iterable[str], seconds: float) -> frozenset[str]:
         """Of all prefixes asked for so far, those under which no key is left after about this long.
@@ -45,14 +48,25 @@ class Sweep:
                 self._begin(masters, self._prefixes)
             else:
                 done |= self._prefixes
+                self._remember(self._prefixes)
                 self._waiting -= self._prefixes
                 self._prefixes = frozenset()
         return done
 
+    def swept(self, prefix: str) -> bool:
+        """Whether a pass left no key under this prefix, and nobody has asked to `forget` it since."""
+        return prefix in self._swept
+
     def forget(self, prefix: str) -> None:
         """Keys under this prefix are to stay after all: a pass that is under way spares what it has not met."""
+        self._swept.pop(prefix, None)
         self._waiting -= {prefix}
         self._prefixes -= {prefix}
+
+    def _remember(self, prefixes: Iterable[str]) -> None:
+        self._swept |= dict.fromkeys(prefixes)
+        while len(self._swept) > REMEMBERED:
+            self._swept.pop(next(iter(self._swept)))
 
     def _begin(self, masters: Iterable[str], prefixes: frozenset[str]) -> None:
         self._prefixes = prefixes

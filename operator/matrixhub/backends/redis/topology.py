@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from matrixhub.api.services import RedisBackend
 from matrixhub.api.values import address
-from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
+from matrixhub.backends.redis.node import Facts, Login, Node, Reply, fields
 from matrixhub.errors import Rejected, Unreachable
 
 SILENCE_REMEMBERED = 5.0

@@ -11,9 +11,10 @@ from matrixhub.errors import Unreachable
 from matrixhub.relay import metrics
 from matrixhub.relay.answers import Answer, Verdict
 from matrixhub.relay.apps import Apps
+from matrixhub.relay.consumer import Consumer, Membership
 from matrixhub.relay.events import Router
 from matrixhub.relay.flow import Flow
-from matrixhub.relay.kafka import Consumer, Graveyard, Membership
+from matrixhub.relay.graveyard import Graveyard
 from matrixhub.relay.lane import Bury, Partition, Publish, Step
 from matrixhub.relay.publisher import Publisher
 from matrixhub.relay.settings import Logins, Settings

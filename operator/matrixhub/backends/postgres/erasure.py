@@ -9,9 +9,9 @@ from psycopg import errors, sql
 
 from matrixhub.backends.database import REQUEST_SECONDS, Connection, Statement, ask, together
 from matrixhub.backends.postgres import catalog
-from matrixhub.backends.postgres.plan import DeleteData
+from matrixhub.backends.postgres.actions import DeleteData
+from matrixhub.backends.postgres.quoting import identifier
 from matrixhub.backends.postgres.state import Name
-from matrixhub.backends.postgres.statements import identifier
 from matrixhub.errors import Rejected, Transient
 
 FIRST_BATCH = 100

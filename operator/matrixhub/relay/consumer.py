@@ -1,37 +1,33 @@
-"""Kafka as the relay sees it: records in, offsets and dead letters out. The only file that imports the driver."""
+"""A member of the relay's consumer group: records in, offsets out."""
 
 import logging
-import threading
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrixhub.api import naming
 from matrixhub.errors import Unreachable
-from matrixhub.relay.events import Record, tenant_of
+from matrixhub.relay.driver import (
+    AsyncConsumerRebalanceListener,
+    KafkaConsumer,
+    KafkaError,
+    OffsetAndMetadata,
+    RoundRobinPartitionAssignor,
+    TopicPartition,
+    connection,
+    opened,
+)
+from matrixhub.relay.events import Record
 from matrixhub.relay.flow import Orders
-from matrixhub.relay.lane import Bury, Partition
+from matrixhub.relay.lane import Partition
 from matrixhub.relay.settings import Kafka, Logins
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
-    import kafka.errors  # type: ignore[import-untyped]  # the driver has no annotations
-    from kafka import KafkaConsumer, KafkaProducer
-    from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
-    from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]
-    from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
-    from kafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]  # likewise
 
 LOG = logging.getLogger(__name__)
 
 TURN_MILLISECONDS = 100
 """How long one turn waits for records: what was decided meanwhile is done after it."""
 COMMIT_MILLISECONDS = 2000
-START_MILLISECONDS = 5000
 LEAVE_MILLISECONDS = 3000
-DEAD_LETTER_SECONDS = 5.0
 JOIN_SECONDS = 12.0
 """How long a member waits for its group: the end of a dead one's session, and two more. kafka-python 3.0.12 was seen to
 wait for ever after rebalances in quick succession, and a lone member after a new topic, once in six."""
@@ -80,14 +76,6 @@ A poll takes all that was fetched, however many records, and bytes are the bound
 of a batch of which a poll took a part, kafka-python 3.0.12 never gives out the rest once its partition was paused and
 resumed (`Fetcher.fetched_records` looks for parked batches only before the first)."""
 
-PRODUCER = {
-    "acks": "all",
-    "enable_idempotence": False,
-    "max_block_ms": DEAD_LETTER_SECONDS * 1000,
-    "allow_auto_create_topics": False,
-    "metrics_enabled": False,
-}
-
 
 @dataclass(frozen=True)
 class Turn:
@@ -122,15 +110,8 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._client: Any = None
         self._left: dict[Partition, int | None] = {}
         self._out_since: float | None = None
-        self._last_in: float | None = None
-        self.joined = False
-        # Its debug lines hold the password, its warnings repeat what becomes our errors.
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)
-
-    @property
-    def settled(self) -> bool:
-        """Whether this member is in its group, or was a moment ago: a rebalance is everyday work."""
-        return self.joined or (self._last_in is not None and time.monotonic() - self._last_in < JOIN_SECONDS)
+        self.settled = False
+        """Whether its group has taken this member in: a rebalance is everyday work, and ends within `JOIN_SECONDS`."""
 
     def turn(self, orders: Orders, offsets: Mapping[Partition, int]) -> Turn:
         """Orders are carried out and offsets committed; then what has come, or comes soon, is brought.
@@ -141,10 +122,11 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
             if self._client is None:
                 self._client = opened(KafkaConsumer, self._settings)
                 self._client.subscribe(pattern=self._topics, listener=self)
+                self._out_since = time.monotonic()
             self._obey(orders)
             committed = self._commit(offsets)
             fetched = self._client.poll(timeout_ms=TURN_MILLISECONDS)
-        except (kafka.errors.KafkaError, OSError) as error:
+        except (KafkaError, OSError) as error:
             self.close()
             raise Unreachable(f"kafka does not answer: {type(error).__name__}: {error}") from error
         self._begin_anew_when_forgotten()
@@ -152,10 +134,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     def _begin_anew_when_forgotten(self) -> None:
         """A member that is out of its group has not been so for long. Raises Unreachable when it has."""
-        now = time.monotonic()
-        self._out_since = None if self.joined else self._out_since or now
-        self._last_in = now if self.joined else self._last_in
-        if self._out_since is not None and now - self._out_since > JOIN_SECONDS:
+        if self._out_since is not None and time.monotonic() - self._out_since > JOIN_SECONDS:
             self.close()
             raise Unreachable(f"kafka's group has not taken this relay in for {JOIN_SECONDS:.0f} s")
 
@@ -175,21 +154,21 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
             return False
         try:
             self._client.commit(_committable(offsets), timeout_ms=COMMIT_MILLISECONDS)
-        except kafka.errors.KafkaError as error:
+        except KafkaError as error:
             LOG.info("Offsets were not committed: %s", type(error).__name__)
             return False
         return True
 
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """What can still be settled is, and is committed before the group goes on."""
-        self.joined = False
+        self._out_since = self._out_since or time.monotonic()
         partitions = frozenset(_pair(at) for at in revoked)
         offsets = self._membership.revoked(partitions)
         self._left = {partition: offsets.get(partition) for partition in partitions}
         if offsets and self._client is not None:
             try:
                 await self._client.commit_async(_committable(offsets))
-            except kafka.errors.KafkaError as error:
+            except KafkaError as error:
                 LOG.info("Offsets were not committed before a rebalance: %s", type(error).__name__)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
@@ -204,7 +183,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
                     self._client.seek(at, offset)
         self._left = {}
         self._look_less_often(len(self._client.subscription() or ()))
-        self.joined = True
+        self._out_since, self.settled = None, True
         self._membership.assigned(frozenset(_pair(at) for at in assigned))
 
     def _look_less_often(self, topics: int) -> None:
@@ -214,7 +193,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     async def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """The partitions are somebody else's by now: nothing may be committed."""
-        self.joined = False
+        self._out_since = self._out_since or time.monotonic()
         self._left = {}
         self._membership.revoked(frozenset(_pair(at) for at in lost))
 
@@ -224,87 +203,12 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     def close(self) -> None:
         """This member has left the group, if Kafka still answers."""
-        client, self._client, self.joined = self._client, None, False
-        self._left, self._out_since, self._last_in = {}, None, None
+        client, self._client, self._left, self.settled = self._client, None, {}, False
         if client is not None:
             try:
                 client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)
-            except (kafka.errors.KafkaError, OSError, RuntimeError) as error:
+            except (KafkaError, OSError, RuntimeError) as error:
                 LOG.info("Left Kafka without a word: %s", error)
-
-
-class Graveyard:
-    """Writes dead letters. Its producer is made for the first of them; safe to share between threads."""
-
-    def __init__(self, place: Kafka, logins: Logins) -> None:
-        self._settings = {**connection(place, logins), **PRODUCER}
-        self._producer: Any = None
-        self._alone = threading.Lock()
-
-    def open(self) -> None:
-        """The producer exists."""
-        with self._alone:
-            if self._producer is None:
-                self._producer = opened(KafkaProducer, self._settings)
-
-    def bury(self, step: Bury) -> None:
-        """The record is in its tenant's dead-letter topic, as it was, with the reason and where it came from.
-
-        Raises Unreachable when Kafka does not take it.
-        """
-        [record] = step.records
-        headers = {
-            "matrixhub-reason": step.poison.reason,
-            "matrixhub-message": step.poison.message,
-            "matrixhub-topic": record.topic,
-            "matrixhub-partition": str(record.partition),
-            "matrixhub-offset": str(record.offset),
-        }
-        topic = naming.dead_letters(tenant_of(record.topic))
-        try:
-            self.open()
-            self._producer.send(
-                topic, record.value, record.key, [(name, text.encode()) for name, text in headers.items()]
-            ).get(timeout=DEAD_LETTER_SECONDS)
-        except (kafka.errors.KafkaError, OSError) as error:
-            raise Unreachable(f"topic {topic} takes no record: {type(error).__name__}") from error
-
-    def close(self) -> None:
-        """The producer is closed."""
-        if self._producer is not None:
-            self._producer.close(timeout=1)
-
-
-def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
-    """A client of the driver's. One that cannot reach Kafka would leave its thread behind: it is ended here."""
-    networks: list[Any] = []
-
-    def network(**options: Any) -> Any:
-        networks.append(KafkaNetClient(**options))
-        return networks[-1]
-
-    try:
-        return kind(**settings, bootstrap_timeout_ms=START_MILLISECONDS, kafka_client=network)
-    except BaseException:
-        for made in networks:
-            made.close()
-        raise
-
-
-def connection(place: Kafka, logins: Logins) -> dict[str, Any]:
-    """What every client of the driver is told."""
-    tls = place.tls.trust("spec.kafka.tls").context() if place.security_protocol == "SASL_SSL" else None
-    return {
-        "bootstrap_servers": list(place.bootstrap_servers),
-        "client_id": "matrixhub-relay",
-        "security_protocol": place.security_protocol,
-        "ssl_context": tls,
-        "sasl_mechanism": place.sasl_mechanism,
-        "sasl_plain_username": logins.kafka_username,
-        "sasl_plain_password": logins.kafka_password,
-        "request_timeout_ms": 15_000,
-        "reconnect_backoff_max_ms": 500,
-    }
 
 
 def _pair(at: Any) -> Partition:

@@ -1,0 +1,48 @@
+"""Whether a node is fit for tenants: its version, the operator's rights on it, and what everybody's rights undo."""
+
+from collections.abc import Mapping
+
+from matrixhub.backends.contract import Finding
+from matrixhub.backends.redis.commands import ADMIN, Vocabulary
+from matrixhub.backends.redis.node import Facts, Node, Reply, fields
+from matrixhub.errors import Rejected
+
+KEYS_TO_REMOVE = "~tenant:*"
+OLDEST = 7
+"""Selectors, which hold our mark, came with this version."""
+
+
+def check(node: Node, facts: Facts) -> list[Finding]:
+    """Version and the operator's own rights suffice; what everybody's rights undo is found. Raises Rejected."""
+    if int(facts.version.split(".")[0]) < OLDEST:
+        raise Rejected("UnsupportedVersion", f"redis at {node.name} is {facts.version}: {OLDEST}.0 or later is needed")
+    vocabulary = node.vocabulary(facts.run_id)
+    me = node.ask("ACL", "WHOAMI")
+    replies = node.call([("ACL", "GETUSER", me), ("ACL", "GETUSER", "default")])
+    mine, everybody = (fields(node.checked(reply) or ()) for reply in replies)
+    _require(node, me, mine, vocabulary)
+    findings = []
+    if {"on", "nopass"} <= set(everybody.get("flags", ())):
+        text = (
+            f"redis at {node.name} lets anybody in without a password, past every tenant's bounds: "
+            "ACL SETUSER default off, or give it a password"
+        )
+        findings.append(Finding("DefaultUserOpen", text))
+    if vocabulary.withheld:
+        text = (
+            f"redis at {node.name}, {facts.version}, would let one tenant's script run inside another's "
+            "(CVE-2025-46818), so tenants get no scripts there: upgrade to 7.2.11, 7.4.6, 8.0.4, 8.2.2 or later"
+        )
+        findings.append(Finding("ScriptsWithheld", text))
+    return findings
+
+
+def _require(node: Node, me: str, mine: Mapping[str, Reply], vocabulary: Vocabulary) -> None:
+    """Raises Rejected when the operator's user lacks a right, with the command that grants it."""
+    missing = (ADMIN & vocabulary.evaluate(["+@all"])) - vocabulary.evaluate(mine["commands"].split())
+    rules = [f"+{name}" for name in sorted(missing)]
+    if not {"~*", KEYS_TO_REMOVE} & set(mine["keys"].split()):
+        rules.insert(0, KEYS_TO_REMOVE)
+    if rules:
+        grant = f"ACL SETUSER {me} {' '.join(rules)}"
+        raise Rejected("PermissionDenied", f"redis user {me} at {node.name} lacks rights: {grant}")

@@ -1,0 +1,66 @@
+"""How clients of kafka-python are made. The only file that imports it."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from matrixhub.relay.settings import Kafka, Logins
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
+    from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # the driver has no annotations
+    from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
+    from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # likewise
+    from kafka.errors import KafkaError  # type: ignore[import-untyped]  # likewise
+    from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
+    from kafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]  # likewise
+
+START_MILLISECONDS = 5000
+
+
+def connection(place: Kafka, logins: Logins) -> dict[str, Any]:
+    """What every client is told."""
+    tls = place.tls.trust("spec.kafka.tls").context() if place.security_protocol == "SASL_SSL" else None
+    return {
+        "bootstrap_servers": list(place.bootstrap_servers),
+        "client_id": "matrixhub-relay",
+        "security_protocol": place.security_protocol,
+        "ssl_context": tls,
+        "sasl_mechanism": place.sasl_mechanism,
+        "sasl_plain_username": logins.kafka_username,
+        "sasl_plain_password": logins.kafka_password,
+        "request_timeout_ms": 15_000,
+        "reconnect_backoff_max_ms": 500,
+    }
+
+
+def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    """A client of this kind. One that cannot reach Kafka would leave its thread behind: it is ended here."""
+    # Its debug lines hold the password, its warnings repeat what becomes our errors.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    networks: list[Any] = []
+
+    def network(**options: Any) -> Any:
+        networks.append(KafkaNetClient(**options))
+        return networks[-1]
+
+    try:
+        return kind(**settings, bootstrap_timeout_ms=START_MILLISECONDS, kafka_client=network)
+    except BaseException:
+        for made in networks:
+            made.close()
+        raise
+
+
+__all__ = [
+    "AsyncConsumerRebalanceListener",
+    "KafkaConsumer",
+    "KafkaError",
+    "KafkaProducer",
+    "OffsetAndMetadata",
+    "RoundRobinPartitionAssignor",
+    "TopicPartition",
+    "connection",
+    "opened",
+]
