@@ -28,6 +28,7 @@ SUITES = {
         "tests/e2e/test_audit.py",
         "tests/e2e/test_gitops.py",
         "tests/e2e/test_metrics.py",
+        "tests/e2e/test_network.py",
         "tests/e2e/test_tls.py",
     ),
     "leader": ("tests/e2e/test_leader.py", "tests/e2e/test_release.py"),

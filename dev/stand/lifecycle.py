@@ -45,6 +45,12 @@ def _wait(stand: Stand, part: Part, child: subprocess.Popen[bytes]) -> None:
         raise Failure(f"{part.name} ended with {child.returncode}. The end of {log}:\n{tail(log)}")
 
 
+def stop(stand: Stand, part: Part) -> None:
+    """The part has ended, and the others are as if it had never run."""
+    process.end(stand, part)
+    part.leave(stand)
+
+
 def _each(act: Callable[[Part], None], parts: Iterable[Part]) -> None:
     """The act is done for every part, all at the same time."""
     threads = [threading.Thread(target=act, args=(part,), daemon=True) for part in parts]

@@ -13,8 +13,9 @@ def _ip(words: str) -> None:
     output(["ip", *words.split()])
 
 
-def _in_node(stand: Stand, words: str) -> None:
-    output(["nsenter", f"--net=/run/netns/{stand.name}", "--", *words.split()])
+def in_node(stand: Stand, *words: str, text: str | None = None) -> str:
+    """What the command, given the text, printed in the node's namespace."""
+    return output(["nsenter", f"--net=/run/netns/{stand.name}", "--", *words], text=text)
 
 
 def connect(stand: Stand) -> None:
@@ -34,7 +35,7 @@ def connect(stand: Stand) -> None:
     _ip(f"-n {stand.name} route replace default via {stand.host}")
     for network in (stand.pod_network, stand.service_network):
         _ip(f"route replace {network} via {stand.node}")
-    _in_node(stand, "sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.route_localnet=1")
+    in_node(stand, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.conf.all.route_localnet=1")
 
 
 def disconnect(stand: Stand) -> None:

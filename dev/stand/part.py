@@ -21,7 +21,8 @@ def _nothing(stand: Stand) -> None:
 class Part:
     """One long-running process of the stand.
 
-    It is started as `prepare`, `command`, wait for `ready`; `up` then calls `settle`, which may be repeated.
+    It is started as `prepare`, `command`, wait for `ready`; `up` then calls `settle`, which may be repeated, and `stop`
+    calls `leave` once it has ended.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Part:
     ready: Callable[[Stand], bool]
     prepare: Callable[[Stand], None] = _nothing  # true afterwards: files are in place to start from
     settle: Callable[[Stand], None] = _nothing  # true afterwards: users and rights are as wanted
+    leave: Callable[[Stand], None] = _nothing  # true afterwards: what it did to the others has no effect any more
     after: tuple[str, ...] = ()  # parts that are ready before this one starts
     ends_on: signal.Signals = signal.SIGTERM
     in_node: bool = False  # runs in the node's network namespace

@@ -68,6 +68,7 @@ PACKAGES = (
     Package("containernetworking-plugins", "/usr/lib/cni/bridge"),
     Package("iptables", "/usr/sbin/iptables"),
     Package("conntrack", "/usr/sbin/conntrack"),
+    Package("ipset", "/usr/sbin/ipset"),
     Package("prometheus", "/usr/bin/promtool", ("prometheus",)),
     Package("nodejs", shutil.which("node") or "/usr/bin/node"),
     Package("npm", shutil.which("npm") or "/usr/bin/npm"),

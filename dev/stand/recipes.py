@@ -20,6 +20,7 @@ SOCKUDO_VERSION = "5.2.0"
 KSTATUS_VERSION = "0.37.2"  # sigs.k8s.io/cli-utils
 GOPHER_LUA_VERSION = "1.1.2"  # Argo CD's Lua interpreter
 HELM_VERSION = "3.22.0"
+KUBE_ROUTER_VERSION = "2.1.0"
 UV_VERSION = "0.13.9"  # read by the Makefile, too
 
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
@@ -92,6 +93,13 @@ def _helm(folder: Path, log: Path) -> None:
     logged(command, log, folder, {**_GO, "GOBIN": str(folder / "bin")})
 
 
+def _kube_router(folder: Path, log: Path) -> None:
+    """`bin/` holds kube-router, of which the stand runs the firewall alone."""
+    package = f"github.com/cloudnativelabs/kube-router/v2/cmd/kube-router@v{KUBE_ROUTER_VERSION}"
+    command = ["go", "install", "-v", "-trimpath", "-ldflags", _STRIPPED, package]
+    logged(command, log, folder, {**_GO, "GOBIN": str(folder / "bin")})
+
+
 def _kafka(folder: Path, log: Path) -> None:
     """`libs/` holds the broker, its tools and its client."""
     project = folder / "src"
@@ -139,10 +147,11 @@ SOCKUDO = Recipe("sockudo", SOCKUDO_VERSION, ("sockudo",), _sockudo)
 GITOPS_HEALTH = Recipe("gitops-health", KSTATUS_VERSION, ("gitops-health",), _gitops_health)
 UV = Recipe("uv", UV_VERSION, (), _uv)
 HELM = Recipe("helm", HELM_VERSION, ("helm",), _helm)
+KUBE_ROUTER = Recipe("kube-router", KUBE_ROUTER_VERSION, ("kube-router",), _kube_router)
 BUSYBOX = Recipe("busybox", "debian", (), _busybox)
 
 # The quick ones first: two are made at a time.
-RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, HELM, MINIO, KUBERNETES, SOCKUDO]
+RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, HELM, KUBE_ROUTER, MINIO, KUBERNETES, SOCKUDO]
 
 
 def program(name: str) -> Path:

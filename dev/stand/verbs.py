@@ -141,7 +141,7 @@ def start(name: str) -> None:
 
 def stop(name: str) -> None:
     """The part was asked to end, and has."""
-    _change(name, process.end, "ended")
+    _change(name, lifecycle.stop, "ended")
 
 
 def kill(name: str) -> None:
@@ -153,7 +153,7 @@ def restart(name: str) -> None:
     """The part has ended, and is ready again."""
 
     def again(stand: Stand, part: Part) -> None:
-        process.end(stand, part)
+        lifecycle.stop(stand, part)
         lifecycle.start(stand, part)
 
     _change(name, again, "ready again")

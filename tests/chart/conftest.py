@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.chart.release import NAMESPACE, Release, helm
 from tests.e2e.hub import Hub, Operator
+from tests.e2e.reach import enforced
 
 from demo import cluster as demo
 from stand.cache import build
@@ -23,7 +24,7 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """Nothing is installed yet. Afterwards nothing is any more, and no test's Tenant is left."""
+    """Nothing is installed yet; NetworkPolicies bind. Afterwards nothing is any more, and no test's Tenant is left."""
     env = demo.environment()
     hub = Hub(env, Operator(env, tmp_path_factory.mktemp("operator") / "operator.log"))
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
@@ -33,7 +34,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     demo.realtimecluster(env)
     patch = json.dumps([{"op": "remove", "path": "/spec/relay/image"}])
     hub.kubectl("-n", "matrixhub", "patch", "realtimecluster/main", "--type=json", "-p", patch)
-    yield Release(hub)
+    with enforced(hub):
+        yield Release(hub)
     hub.dismiss()
     hub.delete(*hub.leaving)
     helm("uninstall", "matrixhub", "--namespace", NAMESPACE, "--no-hooks", "--wait", "--timeout", "60s", env=env)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stand.part import Part
 from stand.parts.cluster import APISERVER, CONTROLLERS, ETCD, SCHEDULER
+from stand.parts.firewall import FIREWALL
 from stand.parts.kafka import KAFKA
 from stand.parts.minio import MINIO, MINIO_TLS
 from stand.parts.node import CONTAINERD, KUBELET, PROXY
@@ -24,5 +25,6 @@ PARTS: tuple[Part, ...] = (
     CONTAINERD,
     KUBELET,
     PROXY,
+    FIREWALL,
     OPERATOR,
 )

@@ -36,6 +36,8 @@ ChannelTemplate = Annotated[
     ),
 ]
 
+WEBSOCKET_PORT = 6001
+"""Where the gateways' pods take browsers and publishers, whatever the Service's port."""
 SESSIONS_PER_GATEWAY = 4
 """Sessions in Postgres that one gateway opens at most: each lookup takes a fraction of a millisecond."""
 SESSIONS_PER_RELAY = 1

@@ -58,16 +58,30 @@ def test_a_backend_given_by_service_is_reached_in_its_namespace() -> None:
 def test_a_backend_given_by_another_name_is_reached_at_its_port() -> None:
     assert {"ports": [{"protocol": "TCP", "port": 9092}]} in egress(wish())
     assert {"ports": [{"protocol": "TCP", "port": 443}]} in egress(wish())
-    assert {"ports": [{"protocol": "TCP", "port": 80}]} in egress(wish({"S3_ENDPOINT": "http://s3.example.org"}))
+
+
+def test_port_80_is_open_to_every_address_but_those_that_give_away_a_machines_credentials() -> None:
+    (rule,) = (each for each in egress(wish({"S3_ENDPOINT": "http://s3.example.org"})) if each not in egress(wish()))
+    assert rule["ports"] == [{"protocol": "TCP", "port": 80}]
+    blocks = [each["ipBlock"] for each in rule["to"] if "ipBlock" in each]
+    assert {block["cidr"]: "169.254.0.0/16" in block["except"] for block in blocks} == {
+        "0.0.0.0/0": True,
+        "::/0": False,
+    }
+    assert {"namespaceSelector": {}} in rule["to"], "an address block may not mean pods"
 
 
 def test_gateways_are_reached_where_the_tenant_is_told_to_find_them() -> None:
-    """By the Service's name they are in the RealtimeCluster's namespace, which is open to tenants anyway."""
+    """By the Service's name: at the pods of the cluster's own gateways, and not where they tell their metrics."""
     for url, port in (("http://10.0.0.9:30080", 30080), ("https://10.0.0.9", 443)):
         on = cluster(STAND, gateway={"image": "sockudo:5.2.0", "publicUrl": url})
         there = {"to": [{"ipBlock": {"cidr": "10.0.0.9/32"}}], "ports": [{"protocol": "TCP", "port": port}]}
         assert there in egress(intent("green", on))
-    assert egress(intent("green", cluster(STAND, gateway={"image": "sockudo:5.2.0"}))) == egress(wish())
+    near = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "matrixhub"}}}
+    ours = {"matchLabels": {"app.kubernetes.io/name": "gateway", "app.kubernetes.io/instance": "main"}}
+    way = {"to": [{**near, "podSelector": ours}], "ports": [{"protocol": "TCP", "port": 6001}]}
+    rules = egress(intent("green", cluster(STAND, gateway={"image": "sockudo:5.2.0"})))
+    assert [rule for rule in rules if rule not in egress(wish())] == [way]
 
 
 def test_nothing_else_may_be_reached() -> None:

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 from matrixhub.api import naming
-from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY
+from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, WEBSOCKET_PORT
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend, RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.gateway.desired import gateway, stores
 from matrixhub.backends.gateway.table import TABLE
 
-WEBSOCKET_PORT, METRICS_PORT = 6001, 9601
+METRICS_PORT = 9601
 FOLDER = "/etc/gateway"
 CONFIG, CERTIFICATE = "config", "certificate"
 """What is mounted below `FOLDER`, by the name of its volume, beside what `mounts.trusted` says."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from matrixhub.api import naming
-from matrixhub.api.dataplane import Gateway
+from matrixhub.api.dataplane import WEBSOCKET_PORT, Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import ServiceAccount
 from matrixhub.backends.gateway import settings
@@ -103,7 +103,7 @@ def _container(cluster: RealtimeCluster, spec: Gateway) -> Manifest:
         "args": ["--config", f"{settings.FOLDER}/{settings.CONFIG}/{CONFIG_FILE}"],
         "env": settings.environment(cluster),
         "ports": [
-            {"name": "websocket", "containerPort": settings.WEBSOCKET_PORT, "protocol": "TCP"},
+            {"name": "websocket", "containerPort": WEBSOCKET_PORT, "protocol": "TCP"},
             {"name": "metrics", "containerPort": settings.METRICS_PORT, "protocol": "TCP"},
         ],
         "resources": resources(spec.resources),

@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import RealtimeClusterSpec
+from matrixhub.api.dataplane import WEBSOCKET_PORT
+from matrixhub.api.realtimecluster import RealtimeCluster, RealtimeClusterSpec
 from matrixhub.api.tenant import Owner as Member
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Intent, Mark, Phase
@@ -33,6 +34,8 @@ DEFAULT_LIMITS = {"cpu": "500m", "memory": "256Mi", "ephemeral-storage": "256Mi"
 
 NODE_LOCAL_DNS = "169.254.20.10/32"
 """Where NodeLocal DNSCache listens on each node: kubernetes.io/docs/tasks/administer-cluster/nodelocaldns."""
+METADATA = {"0.0.0.0/0": ("169.254.0.0/16",), "::/0": ("fd00:ec2::254/128", "fe80::/10")}
+"""By network, where clouds' metadata services are: link-local addresses, and AWS's for IPv6 (its EC2 User Guide)."""
 RBAC = "rbac.authorization.k8s.io"
 HTTPS, HTTP, REDIS, SENTINEL, KAFKA = 443, 80, 6379, 26379, 9092
 """Ports that are meant where none is written."""
@@ -161,16 +164,18 @@ def _subject(owner: Member) -> dict[str, str]:
 
 
 def _network_policy(intent: Intent) -> Manifest:
-    """Every pod is isolated both ways, but for its own namespace, its cluster's, name resolution and the backends."""
-    near = [{"podSelector": {}}, _namespace_peer(intent.cluster.metadata.namespace)]
+    """Every pod is isolated both ways, but for its own namespace, name resolution, and what its cluster offers."""
+    own: Manifest = {"podSelector": {}}
+    platform = _namespace_peer(intent.cluster.metadata.namespace)
     resolvers = [_namespace_peer("kube-system"), {"ipBlock": {"cidr": NODE_LOCAL_DNS}}]
     spec = {
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": near}],
+        "ingress": [{"from": [own, platform]}],
         "egress": [
-            {"to": near},
+            {"to": [own]},
             {"to": resolvers, "ports": [_port(53, "UDP"), _port(53)]},
+            *_ways_to_gateways(intent.cluster),
             *_ways_to_backends(intent.cluster.spec),
         ],
     }
@@ -183,6 +188,15 @@ def _namespace_peer(name: str) -> dict[str, Any]:
 
 def _port(port: int, protocol: str = "TCP") -> dict[str, Any]:
     return {"protocol": protocol, "port": port}
+
+
+def _ways_to_gateways(cluster: RealtimeCluster) -> list[dict[str, Any]]:
+    """To their sockets alone: their metrics, and the relay's, tell of every tenant."""
+    if not cluster.spec.gateway:
+        return []
+    selector = {"matchLabels": naming.workload_labels("gateway", cluster.metadata.name)}
+    gateways = {**_namespace_peer(cluster.metadata.namespace), "podSelector": selector}
+    return [{"to": [gateways], "ports": [_port(WEBSOCKET_PORT)]}]
 
 
 def _ways_to_backends(spec: RealtimeClusterSpec) -> list[dict[str, Any]]:
@@ -204,8 +218,16 @@ def _way_to(host: str, port: int) -> dict[str, Any]:
     except ValueError:
         parts = host.rstrip(".").split(".")
         in_cluster = len(parts) > 2 and parts[2] == "svc"  # noqa: PLR2004 - name.namespace.svc
-        return {"to": [_namespace_peer(parts[1])]} if in_cluster else {"ports": [_port(port)]}
+        return {"to": [_namespace_peer(parts[1])]} if in_cluster else _way_to_any(port)
     return {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": [_port(port)]}
+
+
+def _way_to_any(port: int) -> dict[str, Any]:
+    """To that port of every address, but not to the machine's own credentials, which clouds give away on port 80."""
+    if port != HTTP:
+        return {"ports": [_port(port)]}
+    outside = [{"ipBlock": {"cidr": every, "except": list(but)}} for every, but in METADATA.items()]
+    return {"to": [{"namespaceSelector": {}}, *outside], "ports": [_port(port)]}
 
 
 def _endpoints(spec: RealtimeClusterSpec) -> list[tuple[str, int]]:
@@ -224,7 +246,7 @@ def _endpoints(spec: RealtimeClusterSpec) -> list[tuple[str, int]]:
     if spec.object_store:
         endpoint = spec.object_store.endpoint or "https://"
         found.add(_host_and_port(endpoint, HTTP if endpoint.startswith("http:") else HTTPS))
-    if spec.gateway and spec.gateway.public_url:  # by the Service's name they are in the cluster's own namespace
+    if spec.gateway and spec.gateway.public_url:  # by the Service's name they are reached as pods
         url = spec.gateway.public_url
         found.add(_host_and_port(url, HTTP if url.startswith("http:") else HTTPS))
     return sorted(found)
