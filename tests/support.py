@@ -59,6 +59,7 @@ def intent(
     password: str = "a-password-of-32-characters-0000",
     username: str | None = None,
     owner: Owner | None = None,
+    held: bool = False,
     **spec: Any,
 ) -> Intent:
     """What is wanted for one tenant. Its uid is `uid-<id>` and the hub `hub` unless `owner` says otherwise.
@@ -74,4 +75,4 @@ def intent(
     )
     wants_access = phase in (Phase.ACTIVE, Phase.SUSPENDED)
     credential = Credential(username or naming.redis_user(tenant_id), password) if wants_access else None
-    return Intent(tenant, on, phase, owner, credential)
+    return Intent(tenant, on, phase, owner, credential, held=held)

@@ -342,6 +342,8 @@ class TenantStatus(Model):
     """Data that the tenant keeps in all backends, in words."""
     conditions: Annotated[tuple[Condition, ...], ListType("map", ("type",))] = ()
     """Ready, and one condition for each backend."""
+    shares: Annotated[tuple[str, ...], SET] = ()
+    """The backends in which this Tenant has had its share: what its end has to undo, and `Delete` removes."""
     drift: Annotated[tuple[Drift, ...], ListType("map", ("backend",))] = ()
     """For each backend the last change by hand that was put right."""
 

@@ -15,7 +15,7 @@ from matrixhub.backends.redis.desired import backend, binding, desired
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
 from matrixhub.backends.redis.session import Facts, Login, Node, Reply, fields
-from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed
+from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed, holds
 from matrixhub.backends.redis.sweep import Sweep
 from matrixhub.backends.redis.topology import Reach, Topology
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
@@ -197,7 +197,8 @@ class Client:
         if intent.phase is not Phase.DELETED:
             self._purged.pop(prefix, None)
             self._sweep.forget(prefix)
-        return State(tenant, intent.owner, collapsed(seen), data=prefix not in self._purged)
+        own = intent.held or holds(seen.values(), intent.owner)
+        return State(tenant, intent.owner, collapsed(seen), data=own and prefix not in self._purged)
 
     def _allowed(self) -> frozenset[str]:
         return allowed(backend(self._cluster).mode)
