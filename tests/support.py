@@ -70,6 +70,7 @@ def intent(
     password: str = "a-password-of-32-characters-0000",
     username: str | None = None,
     owner: Owner | None = None,
+    held: bool = False,
     **spec: Any,
 ) -> Intent:
     """What is wanted for one tenant. Its uid is `uid-<id>` and the hub `hub` unless `owner` says otherwise.
@@ -85,7 +86,7 @@ def intent(
     )
     wants_access = phase in (Phase.ACTIVE, Phase.SUSPENDED)
     credential = Credential(username or naming.redis_user(tenant_id), password) if wants_access else None
-    return Intent(tenant, on, phase, owner, credential)
+    return Intent(tenant, on, phase, owner, credential, held=held)
 
 
 def parts(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -66,7 +66,8 @@ class Examples:
     """What stands at `at` (a path from the root of the object) when the rule at `rule` of `kind` is put to the test.
 
     `rule` is the path of the part that carries the rule, `says` a piece of its message that no other rule there has.
-    `before` is what stood at `at` when the object was made, for a rule that compares with it.
+    `before` is what stood at `at` when the object was made, for a rule that compares with it, and `status` what the
+    operator had told of it since.
     """
 
     kind: str
@@ -76,6 +77,7 @@ class Examples:
     accepted: tuple[object, ...]
     refused: tuple[object, ...]
     before: object = None
+    status: Body | None = None
 
 
 def tenant(rule: str, says: str, at: str, accepted: tuple[object, ...], refused: tuple[object, ...]) -> Examples:
@@ -164,6 +166,13 @@ BOUNDS = (
     ({"minReplicas": 2, "maxReplicas": 1}, {"minReplicas": 1000, "maxReplicas": 999}, {"minReplicas": 21}),
 )
 BACKENDS = {name: CLUSTER["spec"][name] for name in ("postgres", "redis", "kafka", "objectStore")}
+
+
+def without(service: str) -> Body:
+    """The backends but one."""
+    return {name: part for name, part in BACKENDS.items() if name != service}
+
+
 CA, MTLS = {"caSecretRef": {"name": "ca"}}, {"clientCertSecretRef": {"name": "client"}}
 """What a backend's `tls` may name."""
 GATEWAY, RELAY = CLUSTER["spec"]["gateway"], CLUSTER["spec"]["relay"]
@@ -302,6 +311,26 @@ EXAMPLES: tuple[Examples, ...] = (
         ({"pods": -1}, {"pods": "-1"}, {"requests.memory": "lots"}, {"requests.memory": ""}, {"requests.cpu": "1 "}),
     ),
     cluster("", "at most 63", "metadata.name", ("a" * 63,), ("a" * 64,)),
+    *(
+        Examples(
+            "RealtimeCluster",
+            "",
+            f"have logins and data in {service}",
+            "spec",
+            accepted=(BACKENDS, without(service) | {"abandoned": [service]}),
+            refused=(without(service), without(service) | {"abandoned": [other]}),
+            before=BACKENDS,
+            status={"tenants": 1},
+        )
+        for service, other in zip(BACKENDS, [*BACKENDS][1:] + [*BACKENDS][:1], strict=True)
+    ),
+    cluster(
+        "spec",
+        "`abandoned` names what is no longer in the spec",
+        "spec",
+        ({"redis": BACKENDS["redis"], "abandoned": ["postgres", "kafka", "objectStore"]},),
+        tuple({service: part, "abandoned": [service]} for service, part in BACKENDS.items()),
+    ),
     cluster(
         "spec",
         "at least one backend",
@@ -538,6 +567,7 @@ SETS: Mapping[str, tuple[str, list[str]]] = {
     "spec.consumers[].topics": ("spec.consumers[].topics", ["*.a.b", "*.a.b"]),
     "spec.gateway.allowedOrigins": ("spec.gateway.allowedOrigins", ["a.org", "a.org"]),
     "spec.postgres.schemas": ("spec.postgres.schemas", ["public", "public"]),
+    "spec.abandoned": ("spec.abandoned", ["redis", "redis"]),
     "spec.redis.nodes": ("spec.redis.nodes", ["r:1", "r:1"]),
     "spec.kafka.bootstrapServers": ("spec.kafka.bootstrapServers", ["k:1", "k:1"]),
 }

@@ -48,6 +48,14 @@ class ApiServer:
             "replace", body, body=body, name=body["metadata"]["name"], field_validation="Strict", dry_run="All"
         )
 
+    def tell(self, body: Body, status: Body) -> Body:
+        """The object, once the operator has told this of it."""
+        plural, name = f"{body['kind'].lower()}s", body["metadata"]["name"]
+        made: Body = self._api.replace_namespaced_custom_object_status(
+            GROUP, "v1alpha1", body["metadata"]["namespace"], plural, name, body | {"status": status}
+        )
+        return made
+
     def delete(self, body: Body) -> None:
         self._call("delete", body, name=body["metadata"]["name"])
 
@@ -119,7 +127,7 @@ def put(kind: str, path: str, value: object) -> Body:
             part = part[name[:-2]][0]
         else:
             part = part.setdefault(name, {})
-    part[last] = value
+    part[last.removesuffix("[]")] = [value] if last.endswith("[]") else value
     return body
 
 
@@ -170,7 +178,8 @@ def test_what_a_rule_refuses_is_answered_with_its_sentence(server: ApiServer, ex
 
 @pytest.mark.parametrize("example", [each for each in EXAMPLES if each.before])
 def test_what_must_stay_cannot_be_changed(server: ApiServer, made: Callable[[Body], Body], example: Examples) -> None:
-    version = made(put(example.kind, example.at, example.before))["metadata"]["resourceVersion"]
+    body = made(put(example.kind, example.at, example.before))
+    version = (server.tell(body, example.status) if example.status else body)["metadata"]["resourceVersion"]
 
     def changed(value: object) -> Body:
         body = put(example.kind, example.at, value)
@@ -181,6 +190,14 @@ def test_what_must_stay_cannot_be_changed(server: ApiServer, made: Callable[[Bod
         server.replace(changed(value))
     for value in example.refused:
         assert example.says in server.refusal(server.replace, changed(value))
+
+
+def test_a_service_is_taken_out_freely_where_no_tenant_lives(server: ApiServer, made: Callable[[Body], Body]) -> None:
+    body = made(CLUSTER)
+    fewer = {name: part for name, part in body["spec"].items() if name != "objectStore"}
+    assert "objectStore" not in server.replace(body | {"spec": fewer})["spec"]
+    body = server.tell(body, {"tenants": 0})
+    assert "objectStore" not in server.replace(body | {"spec": fewer})["spec"]
 
 
 NUMBERS = [

@@ -12,7 +12,7 @@ from psycopg import sql
 from tests.support import ROOT, cluster, intent
 
 from matrixhub.api import naming
-from matrixhub.backends.contract import Applied, Intent, Phase, Survey
+from matrixhub.backends.contract import Applied, Intent, Owner, Phase, Survey
 from matrixhub.backends.postgres.actions import Action
 from matrixhub.backends.postgres.client import Client
 from matrixhub.backends.postgres.plan import transactions
@@ -112,7 +112,9 @@ class World:
         return made
 
     def remove(self, tenant: str) -> None:
-        self.reconcile(self.intent(tenant, Phase.DELETED))
+        """Nothing is left of the tenant, whoever of its name had it last."""
+        found = self.root.execute("SELECT owner FROM matrixhub.tenant WHERE id = %s", [tenant]).fetchone()
+        self.reconcile(self.intent(tenant, Phase.DELETED, owner=Owner.parse(found[0]) if found else None))
 
     def prepare(self) -> Survey:
         return self.client.prepare()

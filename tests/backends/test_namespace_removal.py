@@ -152,6 +152,56 @@ def test_retained_keeps_the_namespace_and_takes_access(world: World) -> None:
     assert world.may("ns-head", "get", "pods", "--namespace=tenant-ns-kept")
 
 
+@pytest.mark.parametrize("before", [Phase.RETAINED, Phase.ACTIVE])
+def test_a_namespace_does_not_go_with_a_tenant_that_never_had_it(world: World, before: Phase) -> None:
+    tenant = f"ns-heirless-{before.value.lower()}"
+    world.settle(world.intent(tenant))
+    world.settle(world.intent(tenant, before))
+    world.make("Secret", "workload", tenant, stringData={"a": "b"})
+    world.settle(world.intent(tenant, Phase.DELETED, owner=Owner(HUB, "uid-of-the-next")))
+    assert "deletionTimestamp" not in world.have("Namespace", naming.namespace(tenant))["metadata"]
+    assert world.get("Secret", "workload", tenant)
+    for kind in ("ResourceQuota", "NetworkPolicy", "LimitRange"):
+        assert world.get(kind, "matrixhub", tenant), "what guards the workloads that stay"
+    for kind, name in (("Secret", "postgres"), ("RoleBinding", "matrixhub-admin")):
+        assert world.get(kind, name, tenant) is None, "the door is shut all the same"
+
+
+def test_a_secret_planted_in_a_retained_namespace_is_nobodys_credential(world: World) -> None:
+    world.settle(world.intent("ns-planted"))
+    world.settle(world.intent("ns-planted", Phase.RETAINED))
+    metadata = {
+        "labels": {**naming.MANAGED_BY, naming.TENANT_LABEL: "ns-planted"},
+        "annotations": {naming.OWNER_ANNOTATION: f"{HUB}/uid-ns-planted"},
+    }
+    planted = {"username": "tenant_ns-planted", "password": "known-to-the-former-owner-of-this-namespace"}
+    world.make("Secret", "postgres", "ns-planted", stringData=planted, metadata=metadata)
+    vault = Vault(world.operator, {"postgres": "postgres"})
+    for ids in (["ns-planted"], ["ns-planted", *(f"ns-none-{n}" for n in range(30))]):
+        assert vault.read(ids) == {}
+
+
+def test_a_retained_namespace_is_taken_over_once_no_planted_secret_is_left(world: World) -> None:
+    tenant = f"ns-guarded-{token_hex(3)}"  # as an earlier run's would still be on its way out
+    world.settle(world.intent(tenant))
+    world.settle(world.intent(tenant, Phase.RETAINED))
+    metadata = {
+        "labels": {**naming.MANAGED_BY, naming.TENANT_LABEL: tenant},
+        "annotations": {naming.OWNER_ANNOTATION: f"{HUB}/uid-{tenant}"},
+        "finalizers": ["example.org/hold"],
+    }
+    planted = {"username": "x", "password": "known-to-the-former-owner-of-this-namespace"}
+    world.make("Secret", "postgres", tenant, stringData=planted, metadata=metadata, immutable=True)
+    heir = world.intent(tenant, owner=Owner(HUB, "uid-of-the-next"))
+    (applied,) = world.round(heir).values()
+    assert applied.error is not None
+    assert "matrixhub.io/retained" in world.have("Namespace", naming.namespace(tenant))["metadata"]["annotations"]
+    world.meddle("Secret", "postgres", tenant, {"metadata": {"finalizers": None}})
+    world.settle(heir)
+    assert decoded(world.have("Secret", "postgres", tenant))["password"] == PASSWORD
+    assert "matrixhub.io/retained" not in world.have("Namespace", naming.namespace(tenant))["metadata"]["annotations"]
+
+
 def test_suspended_changes_nothing_here(world: World) -> None:
     world.settle(world.intent("ns-paused"))
     assert world.plans(world.intent("ns-paused", Phase.SUSPENDED)) == {"ns-paused": ()}

@@ -214,6 +214,17 @@ def test_what_was_retained_can_be_deleted_later(world: World, school: Intent) ->
     assert registered(world, "pg-a") is None
 
 
+@pytest.mark.parametrize("before", [Phase.RETAINED, Phase.ACTIVE])
+def test_what_an_earlier_tenant_left_does_not_go_with_one_that_never_had_it(
+    world: World, school: Intent, before: Phase
+) -> None:
+    world.reconcile(world.intent("pg-a", before))
+    world.reconcile(world.intent("pg-a", Phase.DELETED, owner=Owner("hub", "uid-second")))
+    assert world.role("pg-a") is None, "the door is shut all the same"
+    assert (world.count("students", "pg-a"), world.count("audit_log", "pg-a")) == (2, 1)
+    assert registered(world, "pg-a") == ("hub/uid-pg-a", True, "")
+
+
 @pytest.mark.parametrize("phase", [Phase.RETAINED, Phase.DELETED])
 def test_removing_what_never_was_does_nothing(world: World, phase: Phase) -> None:
     assert world.reconcile(world.intent("pg-never", phase)) == ()

@@ -306,8 +306,21 @@ def test_deletion_removes_user_and_keys_and_nobody_elses(
     assert app(near).get("tenant:re-green2:a") == "1"
 
 
+def test_what_an_earlier_tenant_left_does_not_go_with_one_that_never_had_it(
+    client: Client, root: "redis.Redis", green: Intent
+) -> None:
+    converge(client, green)
+    root.set("tenant:re-green:a", "kept")
+    later = again(green, Phase.DELETED, Owner("hub", "uid-of-the-next"))
+    converge(client, later)
+    assert "tenant-re-green" not in root.acl_users(), "the door is shut all the same"
+    assert root.get("tenant:re-green:a") == "kept"
+    converge(client, later)
+    assert root.get("tenant:re-green:a") == "kept"
+
+
 def test_several_tenants_keys_go_in_one_pass(client: Client, root: "redis.Redis", green: Intent) -> None:
-    tenants = [intent(f"re-many{number}", green.cluster, Phase.DELETED) for number in range(10)]
+    tenants = [intent(f"re-many{number}", green.cluster, Phase.DELETED, held=True) for number in range(10)]
     with root.pipeline(transaction=False) as pipe:
         for tenant in tenants:
             for number in range(200):
@@ -324,7 +337,16 @@ def test_several_tenants_keys_go_in_one_pass(client: Client, root: "redis.Redis"
 
 def test_removal_is_done_when_nothing_exists(client: Client, green: Intent) -> None:
     assert converge(client, again(green, Phase.RETAINED)) == []
-    assert converge(client, again(green, Phase.DELETED)) == ["Removed the keys under tenant:re-green:"]
+    assert converge(client, again(green, Phase.DELETED)) == []
+
+
+def test_who_held_the_prefix_takes_its_keys_also_when_redis_has_forgotten_the_user(
+    client: Client, root: "redis.Redis", green: Intent
+) -> None:
+    root.set("tenant:re-green:a", "1")
+    gone = intent("re-green", green.cluster, Phase.DELETED, held=True)
+    assert converge(client, gone) == ["Removed the keys under tenant:re-green:"]
+    assert not root.exists("tenant:re-green:a")
 
 
 @pytest.mark.parametrize("done", [0, 1, 2, 3])
@@ -369,7 +391,7 @@ def test_tenants_that_are_deleted_in_turns_do_not_undo_each_others_progress(
 ) -> None:
     monkeypatch.setattr("matrixhub.backends.redis.client.SWEEP_SECONDS", 0.002)
     monkeypatch.setattr("matrixhub.backends.redis.sweep.SCAN_COUNT", 10)
-    gone = [intent(f"re-turn{number}", green.cluster, Phase.DELETED) for number in range(2)]
+    gone = [intent(f"re-turn{number}", green.cluster, Phase.DELETED, held=True) for number in range(2)]
     with root.pipeline(transaction=False) as pipe:
         for number in range(500):
             for one in gone:

@@ -170,7 +170,7 @@ def test_keys_that_the_operator_may_not_remove_are_said(server: Server) -> None:
     with server.root() as root:
         root.execute_command(f"ACL SETUSER {ADMIN} resetkeys")
         root.set("tenant:green:a", 1)
-    for attempt in (client.prepare, lambda: step(client, [intent("green", cluster, Phase.DELETED)])):
+    for attempt in (client.prepare, lambda: step(client, [intent("green", cluster, Phase.DELETED, held=True)])):
         with pytest.raises(Rejected) as refusal:
             attempt()
         assert refusal.value.message.endswith(f"ACL SETUSER {ADMIN} ~tenant:*")
@@ -226,7 +226,7 @@ def test_a_restart_amid_the_removal_of_keys_begins_the_search_again(
     with Server(tmp_path, "appendonly yes", "appendfsync always") as server:
         cluster = redis_cluster(server.address)
         client = Client(cluster, SECRET)
-        gone = intent("green", cluster, Phase.DELETED)
+        gone = intent("green", cluster, Phase.DELETED, held=True)
         with server.root() as root:
             root.mset({f"tenant:green:{number}": number for number in range(2000)})
             assert step(client, [gone])[0]["green"].error is not None

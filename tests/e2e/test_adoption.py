@@ -31,6 +31,31 @@ def test_what_a_lost_cluster_marked_is_a_conflict_until_it_is_adopted(hub: Hub):
         assert session.execute("SELECT current_user").fetchone() == (f"tenant_{TENANT}",)
 
 
+def test_secrets_that_were_restored_before_their_tenant_keep_their_passwords(hub: Hub):
+    lost, tenant, password = str(uuid.uuid4()), "adopt-b", "restored-from-a-backup-of-32-characters"
+    mark = {
+        "labels": {"app.kubernetes.io/managed-by": "matrixhub", "matrixhub.io/tenant": tenant},
+        "annotations": {"matrixhub.io/owner": f"{lost}/another-uid"},
+    }
+    house = {"name": f"tenant-{tenant}", **mark}
+    secret = {"name": "redis", "namespace": f"tenant-{tenant}", **mark}
+    adopt(hub, lost)
+    hub.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": house},
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "servicebinding.io/redis",
+            "metadata": secret,
+            "stringData": {"username": f"tenant-{tenant}", "password": password},
+        },
+    )
+    hub.onboard(tenant)
+    adopt(hub, None)
+    hub.ready(tenant)
+    assert hub.secret(tenant, "redis")["password"] == password
+
+
 def adopt(hub: Hub, former: str | None) -> None:
     hub.kubectl("patch", *MAIN, "--type=merge", "-p", json.dumps({"spec": {"adoptFrom": former}}))
 

@@ -1,5 +1,8 @@
 """Deletion keeps or removes, waits for what is down and says so, and never touches what is not ours."""
 
+import base64
+
+import psycopg
 import redis
 from tests.e2e import admins
 from tests.e2e.hub import Hub, stopped, until
@@ -26,6 +29,38 @@ def test_retain_keeps_the_data_and_a_new_tenant_adopts_it(hub: Hub):
     hub.onboard("del-retain")
     assert client(hub, "del-retain").get("tenant:del-retain:pupil") == "Ada"
     assert hub.exists("-n", "tenant-del-retain", "configmap", "theirs")
+
+
+def test_what_an_earlier_tenant_left_is_not_taken_by_one_that_never_had_it(hub: Hub):
+    hub.onboard("del-heir", deletionPolicy="Retain")
+    with psycopg.connect(hub.secret("del-heir", "postgres")["uri"], autocommit=True) as session:
+        session.execute("insert into schools (name, city, founded) values ('School', 'Town', 1900)")
+    hub.delete("del-heir")
+    with stopped(hub, "postgres"):
+        hub.apply(hub.tenant("del-heir"))
+        until(lambda: hub.condition("del-heir", "KafkaReady").get("status") == "True", 30, "the others go on")
+        hub.kubectl("delete", "tenant", "del-heir", "--wait=false")
+    until(lambda: not hub.exists("tenant", "del-heir"), 60, "gone")
+    reasons = dict(hub.events("del-heir"))
+    assert reasons["DataKept"].startswith("postgres: this Tenant never had its share there")
+    hub.onboard("del-heir")
+    with psycopg.connect(hub.secret("del-heir", "postgres")["uri"]) as session:
+        assert session.execute("select city from schools").fetchall() == [("Town",)]
+
+
+def test_a_credential_planted_while_nobody_was_there_is_not_the_next_tenants(hub: Hub):
+    hub.onboard("del-plant", deletionPolicy="Retain")
+    secret = hub.get("-n", "tenant-del-plant", "secret", "redis")
+    hub.delete("del-plant")
+    kept = {key: secret["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}
+    hub.apply({**{key: secret[key] for key in ("apiVersion", "kind", "type", "data")}, "metadata": kept})
+    hub.operator.kill()
+    hub.apply(hub.tenant("del-plant"))
+    hub.operator.start()
+    hub.ready("del-plant")
+    known = base64.b64decode(secret["data"]["password"]).decode()
+    assert hub.secret("del-plant", "redis")["password"] != known
+    assert client(hub, "del-plant").ping()
 
 
 def test_delete_removes_everything(hub: Hub):

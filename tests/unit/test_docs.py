@@ -20,6 +20,7 @@ MAKERS = {
     "Condition": 1,
     "Demand": 2,
     "Finding": 0,
+    "News": 0,
     "Outcome": 1,
     "Refuse": 0,
     "Rejected": 0,

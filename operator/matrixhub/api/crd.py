@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """All that a CustomResourceDefinition says. `rules` are about the object's name."""
+    """All that a CustomResourceDefinition says. `rules` are about the object's name, `transitions` about its spec."""
 
     name: str
     plural: str
@@ -57,6 +57,7 @@ class Kind:
     status: type[BaseModel]
     rules: tuple[Rule, ...]
     columns: tuple[Column, ...]
+    transitions: tuple[Rule, ...] = ()
 
 
 def _condition(name: str, type_: str, *, wide: bool = False) -> Column:
@@ -67,6 +68,18 @@ def _condition(name: str, type_: str, *, wide: bool = False) -> Column:
 _MESSAGE = Column("Status", ".status.message", description="The first thing that is wrong, in words.")
 _AGE = Column("Age", ".metadata.creationTimestamp", "date")
 _BACKENDS = tuple(_condition(type_.removesuffix("Ready"), type_, wide=True) for type_ in conditions.BACKEND_TYPES)
+
+
+def _stays(service: str) -> Rule:
+    """A service is not taken out under the Tenants: nobody would know any more what they have there."""
+    return Rule(
+        f"!has(oldSelf.spec.{service}) || has(self.spec.{service})"
+        " || !has(self.status) || !has(self.status.tenants) || self.status.tenants == 0"
+        f" || has(self.spec.abandoned) && '{service}' in self.spec.abandoned",
+        f"Tenants live here and have logins and data in {service}: delete these Tenants first, each keeps or loses "
+        f"its data as it says; or, where all of it may stay behind, write `abandoned: [{service}]`",
+    )
+
 
 TENANT = Kind(
     name="Tenant",
@@ -130,6 +143,7 @@ REALTIMECLUSTER = Kind(
         *(column for column in _BACKENDS if column.name != "Namespace"),
         _condition("Relay", conditions.RELAY_READY, wide=True),
     ),
+    transitions=tuple(_stays(service) for service in ("postgres", "redis", "kafka", "objectStore")),
 )
 
 KINDS = (TENANT, REALTIMECLUSTER)
@@ -217,7 +231,10 @@ def _root(kind: Kind) -> Schema:
             "spec": structural(kind.spec, defaults=True),
             "status": ordered(structural(kind.status, defaults=False) | {"default": _UNSEEN}),
         },
-        RULES: [vars(rule) | {"fieldPath": ".metadata.name"} for rule in kind.rules],
+        RULES: [
+            *(vars(rule) | {"fieldPath": ".metadata.name"} for rule in kind.rules),
+            *(vars(rule) | {"fieldPath": ".spec"} for rule in kind.transitions),
+        ],
     }
 
 

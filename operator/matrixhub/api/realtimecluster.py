@@ -1,14 +1,14 @@
 """The RealtimeCluster: the shared data plane that tenants live on."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
 from matrixhub.api.dataplane import Autoscaling, Consumer, Gateway, GatewayStatus, Relay, ScalingStatus
 from matrixhub.api.services import KafkaBackend, ObjectStoreBackend, PostgresBackend, RedisBackend
-from matrixhub.api.values import ListType, Metadata, Model, Rule, rules
+from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, rules
 
 
 class RealtimeClusterSpec(Model):
@@ -29,6 +29,12 @@ class RealtimeClusterSpec(Model):
                 "a relay brings records of Kafka to the gateways: write kafka and gateway",
             ),
             Rule(
+                "!has(self.abandoned) || !self.abandoned.exists(s, s == 'postgres' && has(self.postgres)"
+                " || s == 'redis' && has(self.redis) || s == 'kafka' && has(self.kafka)"
+                " || s == 'objectStore' && has(self.objectStore))",
+                "`abandoned` names what is no longer in the spec: take the service out of one of the two",
+            ),
+            Rule(
                 "!has(self.consumers) || self.consumers.size() == 0 || has(self.kafka)",
                 "consumers are scaled from the lag of their group in Kafka: write kafka",
             ),
@@ -40,6 +46,14 @@ class RealtimeClusterSpec(Model):
         )
     )
 
+    abandoned: Annotated[tuple[Literal["postgres", "redis", "kafka", "objectStore"], ...], SET] = Field(
+        default=(), max_length=4
+    )
+    """Services that were taken out of the spec for good though Tenants have their shares there: logins and data stay.
+
+    When changed: what is named here is waited for no longer, neither by Tenants nor by their deletion. Taken out again,
+    Tenants that had a share there say `ServiceMissing`.
+    """
     adopt_from: Annotated[
         str,
         Field(max_length=36),
@@ -54,13 +68,16 @@ class RealtimeClusterSpec(Model):
     once all is Ready.
     """
     postgres: PostgresBackend | None = None
-    """The database whose tables are shared by row."""
+    """The database whose tables are shared by row.
+
+    When changed: taken out, refused while Tenants live here, unless `abandoned` names it.
+    """
     redis: RedisBackend | None = None
-    """The Redis (7 or later) that is shared by key prefix."""
+    """The Redis (7 or later) that is shared by key prefix. When changed: taken out, as `postgres`."""
     kafka: KafkaBackend | None = None
-    """The Kafka (KRaft) that is shared by topic prefix."""
+    """The Kafka (KRaft) that is shared by topic prefix. When changed: taken out, as `postgres`."""
     object_store: ObjectStoreBackend | None = None
-    """The S3 service that is shared by bucket."""
+    """The S3 service that is shared by bucket. When changed: taken out, as `postgres`."""
     gateway: Gateway | None = None
     """The WebSocket gateways. Each tenant is an app on them.
 
@@ -87,6 +104,11 @@ class RealtimeClusterSpec(Model):
     """
     autoscaling: Autoscaling = Autoscaling()
     """How gateways and consumers are scaled."""
+
+    @property
+    def given_up(self) -> frozenset[str]:
+        """The backends that `abandoned` names."""
+        return frozenset(name.lower() for name in self.abandoned)
 
 
 class BackendStatus(Model):

@@ -111,7 +111,8 @@ class PostgresBackend(Model):
     """Host name or IP address.
 
     When changed: the operator sets every tenant up there, Secrets name it, gateways and relays are replaced; no data is
-    moved.
+    moved. A former server is not touched any more: it keeps its logins and rows. If it is the same that moved, nothing
+    is to be done; if it goes on running, delete the Tenants before, or drop the roles of `matrixhub.tenant` there.
     """
     port: Whole = Field(default=5432, ge=1, le=65535)
     """TCP port. When changed: as `host`."""
@@ -159,6 +160,7 @@ class RedisBackend(Model):
     """How the servers stand together.
 
     When changed: the operator sets every tenant up there, Secrets name it, gateways are replaced; no data is moved.
+    Former servers are not touched any more: they keep users and keys until somebody removes the users `tenant-*` there.
     """
     nodes: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
     """The servers (the sentinels in mode sentinel), each as host:port. When changed: as `mode`."""
@@ -185,7 +187,8 @@ class KafkaBackend(Model):
     bootstrap_servers: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
     """The brokers asked first, each as host:port.
 
-    When changed: the operator connects anew, Secrets name them, relays are replaced; no data is moved.
+    When changed: the operator connects anew, Secrets name them, relays are replaced; no data is moved. Another Kafka
+    gets every tenant's topics, empty; the former one is not touched any more: it keeps logins, ACLs and records.
     """
     security_protocol: Literal["SASL_SSL", "SASL_PLAINTEXT"] = "SASL_SSL"
     """Whether connections are encrypted. Clients always log in.
@@ -242,7 +245,8 @@ class ObjectStoreBackend(Model):
     provider: Literal["aws", "minio"]
     """Whose administration API the service has: S3 with IAM, or MinIO's.
 
-    When changed: the operator sets every tenant up there, Secrets name it; no data is moved.
+    When changed: the operator sets every tenant up there, Secrets name it; no data is moved. A former service is not
+    touched any more: it keeps users, policies and buckets.
     """
     endpoint: Url | None = None
     """URL of the S3 API. Without it AWS's own for the region. When changed: as `provider`."""
@@ -262,7 +266,10 @@ class ObjectStoreBackend(Model):
             "xn--, sthree- and amzn-s3-demo- are AWS's",
         ),
     ] = "hub"
-    """What the buckets' names begin with: `{bucketPrefix}-{tenant}`. When changed: refused."""
+    """What the buckets' names begin with: `{bucketPrefix}-{tenant}`. When changed: refused.
+
+    The section can't be taken out to get round that while Tenants live here. Retained buckets keep their names.
+    """
     tls: ServerTls | None = None
     """The authority that signs the service's certificate."""
     admin_secret_ref: SecretRef

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
 from matrixhub.api.shares import GatewayShare, KafkaShare, ObjectStoreShare, PostgresShare, RedisShare
-from matrixhub.api.values import ListType, Metadata, Model, Quantity, Rule, rules
+from matrixhub.api.values import SET, ListType, Metadata, Model, Quantity, Rule, rules
 
 RESERVED = ("admin", "all", "default", "none", "pool", "public", "root", "shared", "system", "tenants")
 """Names that no tenant may have: `default` would collide with a table's default partition, the others are
@@ -180,6 +180,8 @@ class TenantStatus(Model):
     """Data that the tenant keeps in all backends, in words."""
     conditions: Annotated[tuple[Condition, ...], ListType("map", ("type",))] = ()
     """Ready, and one condition for each backend."""
+    shares: Annotated[tuple[str, ...], SET] = ()
+    """The backends in which this Tenant has had its share: what its end has to undo, and `Delete` removes."""
     drift: Annotated[tuple[Drift, ...], ListType("map", ("backend",))] = ()
     """For each backend the last change by hand that was put right."""
 

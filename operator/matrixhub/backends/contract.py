@@ -21,6 +21,11 @@ class Phase(Enum):
     DELETED = "Deleted"
     """The Tenant is deleted: access and data are gone."""
 
+    @property
+    def living(self) -> bool:
+        """Whether the tenant has its share, be its doors shut."""
+        return self in (Phase.ACTIVE, Phase.SUSPENDED)
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -67,6 +72,10 @@ class Mark:
         """Whether `owner` may take the object over: it is its own, its predecessor's, or was left behind."""
         return self.retained or self.owner.hub in (owner.hub, owner.former)
 
+    def ends_with(self, owner: Owner) -> bool:
+        """Whether the data goes with `owner`: never what an earlier Tenant left and this one never took over."""
+        return self.owner == owner
+
 
 @dataclass(frozen=True)
 class Credential:
@@ -92,6 +101,7 @@ class Intent:
     """What is wanted for one tenant in one backend.
 
     `credential` is None when access is to be removed, and for a backend that issues its own until it has.
+    `held` says that this Tenant is known to have had its share, for a backend whose data carries no mark.
     `ca` is the PEM text of the authority that signs the backend's certificate, empty where the system's are used.
     `secrets` is filled for the namespace backend alone: by Secret name, what each is to hold.
     """
@@ -102,6 +112,7 @@ class Intent:
     owner: Owner
     credential: Credential | None
     ca: str = ""
+    held: bool = False
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
 

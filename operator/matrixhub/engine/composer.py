@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from matrixhub.api import conditions, naming
+from matrixhub.backends.contract import Phase
 from matrixhub.engine.events import News, Subject, event, name_of
 from matrixhub.engine.registrar import Writes
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Drift, Entry
-from matrixhub.engine.status import cluster_status, tenant_status
+from matrixhub.engine.status import NEVER_HELD, cluster_status, tenant_status
 from matrixhub.kube.resources import Manifest
 
 OPTIONAL = frozenset({"drift", "observedClusterGeneration"})
@@ -54,11 +55,12 @@ class Composer:
         held = naming.FINALIZER in metadata.finalizers
         if entry.deleting and (not held or self._finished(entry)):
             # Applying no finalizer takes away the one that was ours.
-            return Writes(finalizer=_manifest("Tenant", identity)) if held else Writes()
+            return self._farewell(entry, identity, now) if held else Writes()
         if not held and not entry.invalid and self._roster.plane_of(entry):
             # Not before there is a RealtimeCluster: a Tenant for which nothing was made can be deleted at once.
             return Writes(_manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]}))
-        status = tenant_status(entry, self._roster.backends(entry), self._roster.obstacle(entry), now)
+        backends, missing = self._roster.backends(entry), self._roster.missing(entry)
+        status = tenant_status(entry, backends, self._roster.obstacle(entry), now, missing)
         plane = self._roster.plane_of(entry)
         if plane and plane.cluster.spec.gateway:
             # Told from the first status on, so that a count that finds none writes nothing.
@@ -79,7 +81,16 @@ class Composer:
 
     def _finished(self, entry: Entry) -> bool:
         plane = self._roster.plane_of(entry)
-        return plane is not None and not self._roster.turn(entry, plane)
+        return plane is not None and not self._roster.missing(entry) and not self._roster.turn(entry, plane)
+
+    def _farewell(self, entry: Entry, identity: Mapping[str, Any], now: datetime) -> Writes:
+        """The Tenant goes; what it was not allowed to take with it is told."""
+        fleeting = {kind.name for kind in self._roster.kinds if not kind.keeps}
+        backends = [name for name in self._roster.backends(entry) if name not in entry.shares | fleeting]
+        told: tuple[Manifest, ...] = ()
+        if entry.phase is Phase.DELETED and backends:
+            told = (event(subject(entry), News("DataKept", f"{', '.join(backends)}: {NEVER_HELD}", now)),)
+        return Writes(_manifest("Tenant", identity), events=told, cluster=str(entry.tenant.spec.cluster_ref))
 
     def _cluster(self, key: str) -> Writes:
         plane = self._roster.planes.get(key)

@@ -112,9 +112,12 @@ class Controller:
         changed = entry is None or wish(entry.tenant) != wish(tenant)
         if entry is None or entry.tenant.metadata.uid != tenant.metadata.uid:
             self._credentials.forget(tenant.id)
-            if not initial and naming.FINALIZER not in tenant.metadata.finalizers:
+            plane = self.roster.planes.get(str(tenant.spec.cluster_ref))
+            adopting = plane is None or plane.cluster.spec.adopt_from
+            if not initial and not adopting and naming.FINALIZER not in tenant.metadata.finalizers:
                 self._credentials.begin(tenant.id)
-            entry = Entry(tenant, phase(tenant), standings_of(tenant.status, tenant.metadata.uid))
+            shares = set(tenant.status.get("shares", ()))
+            entry = Entry(tenant, phase(tenant), standings_of(tenant.status, tenant.metadata.uid), shares=shares)
             self.roster.entries[tenant.id] = entry
         entry.tenant, entry.phase, entry.invalid = tenant, phase(tenant), invalid
         entry.begun = entry.begun and not changed
@@ -201,6 +204,8 @@ class Controller:
         known = before.settled == outcome.basis and not outcome.actions
         if outcome.issued:
             self._credentials.store(outcome.tenant, outcome.backend, outcome.issued)
+        if outcome.error is None and outcome.phase.living:
+            entry.shares.add(outcome.backend)
         if plane is None or (known and not outcome.error and before.fulfils(outcome.basis, outcome.phase)):
             return
         after = entry.standings[outcome.backend] = before.after(outcome, datetime.now(UTC))

@@ -87,8 +87,9 @@ class ServiceDesk:
             if not (due := self.roster.due(tenant, self.kind.name)):
                 continue
             entry, plane = due
-            credential = self.credentials.of(tenant, self.kind.name) if _living(entry.phase) else None
-            intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, self.roster.owner(entry), credential)
+            credential = self.credentials.of(tenant, self.kind.name) if entry.phase.living else None
+            owner, held = self.roster.owner(entry), self.kind.name in entry.shares
+            intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential, held=held)
         return intents
 
     def report(self, outcome: Outcome) -> None:
@@ -129,11 +130,11 @@ class HousingDesk:
     def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
         """What is wanted now of each tenant whose turn it is, with what its Secrets are to hold."""
         known = {tenant: due for tenant in tenants if (due := self.roster.due(tenant, NAMESPACE))}
-        self.credentials.read([tenant for tenant, (entry, _) in known.items() if _living(entry.phase)])
+        self.credentials.read([tenant for tenant, (entry, _) in known.items() if entry.phase.living])
         intents = {}
         for tenant, (entry, plane) in known.items():
             owner = self.roster.owner(entry)
-            secrets = self._secrets(entry, plane) if _living(entry.phase) else {}
+            secrets = self._secrets(entry, plane) if entry.phase.living else {}
             intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, None, secrets=secrets)
         return intents
 
@@ -208,10 +209,6 @@ class Credentials:
     def forget(self, tenant: str) -> None:
         """The tenant is gone, and its credentials with it."""
         self._known.pop(tenant, None)
-
-
-def _living(phase: Phase) -> bool:
-    return phase in (Phase.ACTIVE, Phase.SUSPENDED)
 
 
 def admin_of(api: KubeApi, cluster: RealtimeCluster, section: Any) -> dict[str, str]:

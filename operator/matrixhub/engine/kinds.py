@@ -34,3 +34,8 @@ class Kind:
     def shared_out(self) -> bool:
         """Whether each tenant has a share of it."""
         return bool(self.secret_name)
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a tenant's share outlives the section of the spec that names the backend."""
+        return self.shared_out and not self.runs

@@ -11,7 +11,7 @@ from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Counts, Scales
 from matrixhub.engine.standing import NAMESPACE, Entry, turn
 from matrixhub.engine.status import Health
-from matrixhub.errors import BackendError, Transient
+from matrixhub.errors import BackendError, Rejected, Transient
 from matrixhub.scaling.report import Report
 
 
@@ -58,7 +58,28 @@ class Roster:
         """The backends whose conditions the Tenant shows; all, while its cluster is unknown."""
         plane = self.plane_of(entry)
         kinds = self.shares(plane) if plane else (kind for kind in self.kinds if kind.shared_out)
-        return (NAMESPACE, *(kind.name for kind in kinds))
+        return (NAMESPACE, *(kind.name for kind in kinds), *self.missing(entry))
+
+    def missing(self, entry: Entry) -> dict[str, BackendError]:
+        """The backends that the RealtimeCluster no longer names while the Tenant has its share there.
+
+        What it has there can neither be shut nor removed, until they are named again or given up.
+        """
+        plane = self.plane_of(entry)
+        if plane is None:
+            return {}
+        cluster = plane.cluster
+        remedy = "put it back there, or, where all of it may stay as it is, name it in `spec.abandoned`"
+        return {
+            kind.name: Rejected(
+                "ServiceMissing",
+                f"RealtimeCluster {cluster.key} no longer says where its {kind.name} is, and what this Tenant has "
+                f"there, access and data, is out of reach: {remedy}",
+            )
+            for kind in self.kinds
+            if kind.name in entry.shares and kind.keeps and kind.section(cluster) is None
+            if kind.name not in cluster.spec.given_up
+        }
 
     def members(self, cluster: str) -> list[str]:
         """The ids of the tenants of one RealtimeCluster that may be worked on."""
@@ -78,8 +99,9 @@ class Roster:
         return Basis(metadata.uid, metadata.generation, plane.cluster.metadata.generation)
 
     def turn(self, entry: Entry, plane: Plane) -> tuple[str, ...]:
-        """The backends that may work for the tenant now."""
-        return turn(entry, tuple(kind.name for kind in self.shares(plane)), self.basis(entry, plane))
+        """The backends that may work for the tenant now; the namespace goes only when nothing is missing."""
+        names = turn(entry, tuple(kind.name for kind in self.shares(plane)), self.basis(entry, plane))
+        return tuple(n for n in names if n != NAMESPACE) if entry.deleting and self.missing(entry) else names
 
     def due(self, tenant: str, backend: str) -> tuple[Entry, Plane] | None:
         """The tenant and its RealtimeCluster, if it is there and this backend may work for it now."""

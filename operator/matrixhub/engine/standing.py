@@ -55,6 +55,8 @@ class Entry:
     invalid: str = ""
     begun: bool = False
     """Whether this wish has been handed to the workers."""
+    shares: set[str] = field(default_factory=set)
+    """The backends in which this very Tenant has once had its share: what its end has to undo."""
     housed: bool = False
     """Whether the Secrets are known to hold the credentials, so that the other backends may begin."""
 

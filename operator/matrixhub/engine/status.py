@@ -1,8 +1,9 @@
 """From standings to the status of a Tenant and of a RealtimeCluster. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 from matrixhub.api import conditions, naming
@@ -34,6 +35,7 @@ _DONE = {
     Phase.RETAINED: ("Retained", "Access is removed, the data is kept"),
     Phase.DELETED: ("Deleted", "Access and data are removed"),
 }
+NEVER_HELD = "this Tenant never had its share there, and what an earlier one of this name left there stays"
 
 
 def _say(
@@ -47,21 +49,31 @@ def timestamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def tenant_status(entry: Entry, backends: Sequence[str], trouble: BackendError | None, now: datetime) -> dict[str, Any]:
-    """The whole status of a Tenant. `trouble` is what keeps all backends from beginning, such as a missing cluster."""
+def tenant_status(
+    entry: Entry,
+    backends: Sequence[str],
+    trouble: BackendError | None,
+    now: datetime,
+    missing: Mapping[str, BackendError] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The whole status of a Tenant.
+
+    `trouble` is what keeps all backends from beginning, such as a missing cluster; `missing` what keeps one.
+    """
     tenant = entry.tenant
     generation = tenant.metadata.generation
-    told = [_condition(entry, name, trouble) for name in backends]
+    told = [_condition(entry, name, trouble or missing.get(name)) for name in backends]
     standings = [entry.standings[name] for name in backends if name in entry.standings]
     summary = conditions.summarize(told, generation)
     if entry.deleting:
         summary = _terminating(summary, generation)
-    merged = _merged(tenant.status, [summary, *stalled(summary, entry, standings), *told], now)
+    merged = _merged(tenant.status, [summary, *stalled(summary, entry, standings, missing), *told], now)
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "namespace": naming.namespace(tenant.id),
         "message": summary.message,
         "conditions": [condition.dump() for condition in merged],
+        "shares": sorted(entry.shares),
     }
     if clusters := {s.settled.cluster_generation for s in standings if s.settled}:
         status["observedClusterGeneration"] = min(clusters)
@@ -72,11 +84,13 @@ def tenant_status(entry: Entry, backends: Sequence[str], trouble: BackendError |
     return status
 
 
-def stalled(summary: Condition, entry: Entry, standings: Iterable[Standing]) -> list[Condition]:
+def stalled(
+    summary: Condition, entry: Entry, standings: Iterable[Standing], missing: Collection[str] = ()
+) -> list[Condition]:
     """`Stalled`, while nothing will change until a person acts; an older generation's error says nothing."""
     generation = entry.tenant.metadata.generation
     errors = [s.outcome.error for s in standings if s.outcome and s.outcome.basis.generation == generation]
-    stuck = entry.invalid or any(isinstance(error, Rejected | Conflict) for error in errors)
+    stuck = entry.invalid or missing or any(isinstance(error, Rejected | Conflict) for error in errors)
     return [conditions.stalled(summary)] if stuck and summary.status == "False" else []
 
 
@@ -110,6 +124,8 @@ def _condition(entry: Entry, backend: str, trouble: BackendError | None) -> Cond
     if outcome.phase is not entry.phase:
         return _say(kind, "Unknown", "Pending", "Waiting", generation)
     reason, message = _DONE[outcome.phase]
+    if outcome.phase is Phase.DELETED and backend not in entry.shares:
+        message = f"Access is removed; {NEVER_HELD}"
     return _say(kind, "True", reason, message, outcome.basis.generation)
 
 

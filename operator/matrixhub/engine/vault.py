@@ -10,8 +10,9 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Owner
+from matrixhub.backends.namespace.state import RETAINED_ANNOTATION
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import SECRET, Manifest
+from matrixhub.kube.resources import NAMESPACE, SECRET, Manifest
 
 FEW = 20
 """Up to so many tenants are read one by one, a request each, however many others there are."""
@@ -37,8 +38,15 @@ class Vault:
         self._backends = {secret: backend for backend, secret in secret_names.items()}
 
     def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Credential]]:
-        """By tenant and backend, what the tenants' Secrets hold; a tenant without any is left out."""
-        return credentials(self._secrets(ids), set(ids), self._backends)
+        """By tenant and backend, what the tenants' Secrets hold; a tenant without any is left out.
+
+        In a retained Namespace no Secret of ours is left: one that looks like it was put there by whoever may still
+        write there, and who could then log in as the next tenant of that name. Its mark can be forged, that of the
+        Namespace cannot.
+        """
+        found = credentials(self._secrets(ids), set(ids), self._backends)
+        retained = self._retained(list(found))
+        return {tenant: held for tenant, held in found.items() if tenant not in retained}
 
     @staticmethod
     def generate(username: str) -> Credential:
@@ -57,6 +65,21 @@ class Vault:
         while password.startswith("-"):  # would look like an option on a command line
             password = secrets.token_urlsafe(_BYTES)
         return password
+
+    def _retained(self, tenants: Sequence[str]) -> set[str]:
+        """Those whose Namespace was kept when an earlier Tenant went, and is not taken over yet."""
+        places = {naming.namespace(tenant): tenant for tenant in tenants}
+        if len(tenants) > FEW:
+            houses: Iterable[Manifest | None] = self._api.list(NAMESPACE)
+        else:
+            with ThreadPoolExecutor(THREADS) as pool:
+                houses = list(pool.map(lambda name: self._api.get(NAMESPACE, name), places))
+        return {
+            places[house["metadata"]["name"]]
+            for house in houses
+            if house and house["metadata"]["name"] in places
+            if (house["metadata"].get("annotations") or {}).get(RETAINED_ANNOTATION) == "true"
+        }
 
     def _secrets(self, ids: Sequence[str]) -> Iterator[Manifest]:
         if len(ids) > FEW and len(ids) * SHARE > self._known:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.support import NOWHERE, cluster, intent
 
@@ -121,13 +121,39 @@ def test_a_plan_leads_from_anything_of_ours_to_what_is_desired(wish: Intent, obs
     assert apply_to(observed, plan(wanted, observed)) == wanted
 
 
+def owned(state: State) -> bool:
+    """Whether the Namespace, if there is one, is marked as this very Tenant's."""
+    house = house_of(state)
+    return house is None or (house.mark is not None and house.mark.owner == US)
+
+
 @given(intents((Phase.DELETED,)), ours)
 def test_deletion_leaves_nothing_of_ours(wish: Intent, observed: State) -> None:
+    assume(owned(observed))
     steps = plan(desired(wish), observed)
     left = apply_to(observed, steps)
     assert left == desired(wish)
     assert plan(desired(wish), left) == ()
     assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)
+
+
+@given(intents((Phase.DELETED,)), ours)
+def test_deletion_spares_the_namespace_that_an_earlier_tenant_left(wish: Intent, observed: State) -> None:
+    assume(not owned(observed))
+    left = apply_to(observed, plan(desired(wish), observed))
+    guards = ("Namespace", "NetworkPolicy", "LimitRange", "ResourceQuota")
+    assert left.objects == tuple(each for each in observed.objects if each.kind in guards)
+    assert plan(desired(wish), left) == ()
+
+
+@given(intents((Phase.ACTIVE,)), ours)
+def test_a_retained_namespace_is_taken_over_after_all_that_is_in_it(wish: Intent, observed: State) -> None:
+    house = house_of(observed)
+    assume(house is not None and house.mark is not None and house.mark.retained)
+    *before, last = plan(desired(wish), observed)
+    assert isinstance(last, Change)
+    assert last.kind == "Namespace"
+    assert not any(isinstance(step, Change) and step.kind == "Namespace" for step in before)
 
 
 @given(intents((Phase.RETAINED,)), ours)
@@ -194,6 +220,7 @@ def test_a_namespace_that_is_going_away_is_waited_for(wish: Intent, observed: St
 
 @given(intents((Phase.DELETED,)), observations((Mark(US),), terminating=True))
 def test_a_namespace_that_is_going_away_is_not_deleted_twice(wish: Intent, observed: State) -> None:
+    assume(owned(observed))
     steps = plan(desired(wish), observed)
     assert not any(isinstance(step, Remove) and step.object.kind == "Namespace" for step in steps)
     assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)

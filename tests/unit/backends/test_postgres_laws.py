@@ -173,6 +173,13 @@ def _alter(name: str, role: Role, action: Action) -> Role:  # noqa: C901, PLR091
             raise AssertionError(action)
 
 
+def reachable(desired: Share, observed: Share) -> Share:
+    """The wish, but that what an earlier Tenant left is kept where a later one is deleted that never took it over."""
+    if desired.mark is not None or observed.mark is None or observed.mark.owner == OWNER:
+        return desired
+    return replace(desired, mark=Mark(observed.mark.owner, retained=True), partitions=None)
+
+
 def settled(share: Share, desired: Share) -> Share:
     """`share`, with what a desired share leaves open as it is there."""
     role = share.role
@@ -196,7 +203,9 @@ def test_a_plan_leads_to_what_is_wanted(desired: Share, observed: Share) -> None
     if observed.mark is None and (desired.mark is None or desired.mark.retained):
         return  # nothing of ours: see below
     result = apply_to(observed, plan(desired, observed))
-    assert settled(result, desired) == desired
+    expected = reachable(desired, observed)
+    assert settled(result, expected) == expected
+    assert result.partitions == observed.partitions or expected.mark is None or expected.role is not None
     assert plan(desired, result) == ()
 
 
@@ -205,7 +214,8 @@ def test_a_plan_that_was_cut_short_is_completed_by_the_next(desired: Share, obse
     groups = transactions(plan(desired, observed))
     half = apply_to(observed, tuple(action for group in groups[: cut % (len(groups) + 1)] for action in group))
     result = apply_to(half, plan(desired, half))
-    assert settled(result, desired) == desired
+    expected = reachable(desired, observed)
+    assert settled(result, expected) == expected
 
 
 @given(wanted(), found())

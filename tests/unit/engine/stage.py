@@ -74,10 +74,11 @@ class Stage:
     version: int = 0
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def cluster(self, *services: str, generation: int = 1, uid: str = "c") -> None:
-        """The RealtimeCluster is seen with these backends."""
+    def cluster(self, *services: str, generation: int = 1, uid: str = "c", **more: Any) -> None:
+        """The RealtimeCluster is seen with these backends, and `more` in its spec."""
         metadata = {"name": "main", "namespace": "hub", "uid": uid, "generation": generation}
-        self.controller.cluster_seen({"metadata": metadata, "spec": {name: SECTIONS[name] for name in services}})
+        spec = {**{name: SECTIONS[name] for name in services}, **more}
+        self.controller.cluster_seen({"metadata": metadata, "spec": spec})
 
     def tenant(self, name: str = "a", *, initial: bool = False, spec: Any = None, **metadata: Any) -> None:
         """The Tenant is seen, with our finalizer unless it is said otherwise."""

@@ -109,6 +109,68 @@ def test_deletion_with_another_policy_begins_anew(on):
     on(scene)
 
 
+def test_where_a_tenant_has_had_its_share_is_told_and_known_to_the_next_operator(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant()
+        stage.ends("namespace", "redis")
+        stage.ends("kafka", error=Transient("Away", "away"))
+        assert stage.status()["shares"] == ["namespace", "redis"]
+        stage.written()
+        stage.controller.roster.entries.clear()
+        stage.deleted(spec={"deletionPolicy": "Delete"})
+        assert stage.intent("redis").held
+        assert not stage.intent("kafka").held
+
+    on(scene)
+
+
+def test_what_a_tenant_never_had_is_told_when_it_goes(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant()
+        stage.ends("namespace", "redis")
+        stage.deleted(spec={"deletionPolicy": "Delete"})
+        stage.ends("redis", "kafka", "namespace")
+        writes = stage.composed()
+        assert writes.finalizer is not None
+        assert [(event["reason"], event["message"].partition(":")[0]) for event in writes.events] == [
+            ("DataKept", "kafka")
+        ]
+
+    on(scene)
+
+
+def test_a_tenant_waits_for_a_service_that_was_taken_out_with_its_share_in_it(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.cluster("redis", generation=2)
+        stage.ends("namespace", "redis")
+        assert stage.condition("KafkaReady")["reason"] == "ServiceMissing"
+        assert stage.condition("Stalled")["status"] == "True"
+        stage.deleted(spec={"deletionPolicy": "Delete"})
+        stage.ends("redis")
+        assert not stage.may("namespace")
+        assert stage.composed().finalizer is None
+        stage.cluster("redis", "kafka", generation=3)
+        stage.ends("redis", "kafka")
+        assert stage.may("namespace")
+
+    on(scene)
+
+
+def test_a_service_that_was_given_up_is_waited_for_no_longer(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.cluster("redis", generation=2, abandoned=["kafka"])
+        stage.ends("namespace", "redis")
+        assert not stage.condition("KafkaReady")
+        assert stage.condition()["status"] == "True"
+        stage.deleted(spec={"deletionPolicy": "Delete"})
+        stage.ends("redis")
+        assert stage.may("namespace")
+
+    on(scene)
+
+
 def test_who_lost_its_finalizer_to_somebody_is_left_alone(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()

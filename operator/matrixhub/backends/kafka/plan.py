@@ -126,19 +126,15 @@ def _shrinks(topic: Topic, observed: State) -> bool:
     return topic.partitions < min(has, _asked(observed, topic))
 
 
-def _removable(mark: Mark, owner: Owner) -> bool:
-    """Whether this Tenant's end is the object's end: not for what an earlier Tenant of that name left to be kept."""
-    return mark.owner == owner or (mark.owner.hub == owner.hub and not mark.retained)
-
-
 def _released(desired: State, observed: State) -> State:
     owner, retain = desired.owner, desired.phase is Phase.RETAINED
-    foreign = frozenset(claim for claim in observed.user_claims if not _removable(claim.mark, owner))
+    foreign = frozenset(claim for claim in observed.user_claims if claim.mark.owner.hub != owner.hub)
     ours = bool(observed.user_claims) and not foreign
+    own = ours and all(claim.mark.ends_with(owner) for claim in observed.user_claims)
     topics, claims = set(observed.topics), set(observed.topic_claims)
     for name in {claim.topic for claim in observed.topic_claims}:
         found = _claims_of(name, observed)
-        mine = {claim for claim in found if _removable(claim.mark, owner)}
+        mine = {claim for claim in found if claim.mark.ends_with(owner)}
         claims -= mine
         exists = {topic for topic in topics if topic.name == name}
         if mine != found or not exists:
@@ -155,7 +151,7 @@ def _released(desired: State, observed: State) -> State:
         logins=frozenset() if ours else observed.logins,
         acls=frozenset() if ours else observed.acls,
         quotas=frozenset() if ours else observed.quotas,
-        groups=frozenset() if ours and not retain else observed.groups,
+        groups=frozenset() if own and not retain else observed.groups,
         relay_acls=frozenset() if ours else observed.relay_acls,
     )
 

@@ -137,14 +137,21 @@ class Client:
         return listed
 
     def _carry_out(self, item: tuple[str, tuple[Step, ...]]) -> tuple[str, Applied]:
-        """All steps are tried, so that one in trouble hinders no other, but for those that need the Namespace."""
+        """All steps are tried, so that one in trouble hinders no other, but for those that need the Namespace.
+
+        A Namespace is not taken over while a Secret in it is not as it should be.
+        """
         tenant, plan = item
         first: BackendError | None = None
+        guarded = False
         for step in plan:
+            if guarded and steps.takes_over(step):
+                continue
             try:
                 self._take(tenant, step)
             except BackendError as error:
                 first = first or error
+                guarded = guarded or (isinstance(step, Create | Change | Remove) and step.kind == "Secret")
                 whole = isinstance(step, Create) and step.object.kind == "Namespace"
                 if whole or isinstance(error, Unreachable):
                     break

@@ -1,7 +1,7 @@
 """From the objects as they are to the objects as they should be. Pure."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from matrixhub.api import naming
@@ -17,6 +17,9 @@ IMMUTABLE: dict[str, tuple[str, ...]] = {
     "ClusterRole": ("aggregationRule",),
 }
 """Fields that nobody may change, or (the last) only a cluster-admin: what differs there is removed and made again."""
+
+GUARDS = ("Namespace", "NetworkPolicy", "LimitRange", "ResourceQuota")
+"""What stays around workloads that stay."""
 
 PATIENCE = 1.0
 """Seconds between two looks at a Namespace that is going away."""
@@ -109,24 +112,38 @@ def plan(desired: State, observed: State) -> tuple[Step, ...]:
     if observed.terminating is not None:
         raise Transient("NamespaceTerminating", _terminating(naming.namespace(desired.tenant), observed), PATIENCE)
     steps, refusals = _toward(desired, observed, house.mark if house else None)
+    if house is not None and house.mark is not None and house.mark.retained:
+        # Taken over last: until then no Secret in it counts as a credential (engine/vault.py), whoever put it there.
+        steps.sort(key=takes_over)
     if refusals and not steps:
         raise Conflict(refusals[0].message, refusals[0].owner)
     return (*steps, *refusals)
 
 
 def _departure(desired: State, observed: State, house: Object | None) -> tuple[Step, ...]:
-    """Access goes, and the Namespace too unless it is retained; what is not ours is left alone."""
+    """Access goes, and the Namespace too unless it is retained; what is not ours is left alone.
+
+    A Namespace that an earlier Tenant left and this one never took over stays, with what guards it.
+    """
     mine = house is not None and _admits(desired.owner, house.mark, house.mark)
+    own = house is not None and house.mark is not None and house.mark.ends_with(desired.owner)
     settled = State(desired.tenant, desired.owner)
     if desired.retained and mine and observed.terminating is None:
         settled = desired
+    elif mine and not own and not desired.retained:
+        settled = replace(settled, objects=tuple(each for each in observed.objects if each.kind in GUARDS))
     steps, _ = _toward(settled, observed, house.mark if house else None)
-    if not mine or house is None or desired.retained:
+    if not own or house is None or desired.retained:
         return tuple(steps)
     outside = [step for step in steps if not (isinstance(step, Remove) and step.object.namespace)]
     if observed.terminating is not None:
         outside = [step for step in outside if not (isinstance(step, Remove) and step.object is house)]
     return (*outside, Await(house.name))
+
+
+def takes_over(step: Step) -> bool:
+    """Whether the step changes the Namespace itself, and with it whose it is."""
+    return isinstance(step, Change) and step.kind == "Namespace"
 
 
 def _toward(desired: State, observed: State, house: Mark | None) -> tuple[list[Step], list[Refuse]]:

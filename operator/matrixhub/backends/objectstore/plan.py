@@ -197,7 +197,7 @@ def _leave(desired: State, observed: State) -> Iterator[Action]:
 
 def _own(desired: State, mark: Mark | None) -> bool:
     """Whether this Tenant made it: not even a predecessor's is removed."""
-    return mark is not None and mark.owner == desired.owner
+    return mark is not None and mark.ends_with(desired.owner)
 
 
 def _part(wanted: Bucket | None, found: Bucket) -> Iterator[Action]:

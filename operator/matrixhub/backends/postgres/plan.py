@@ -1,5 +1,7 @@
 """The steps from what exists in Postgres to what should, for one tenant. Pure."""
 
+from dataclasses import replace
+
 from matrixhub.backends.contract import Mark
 from matrixhub.backends.postgres.actions import (
     Action,
@@ -35,7 +37,7 @@ def plan(desired: Share, observed: Share) -> tuple[Action, ...]:
     if desired == observed:
         return ()
     if desired.mark is None or desired.mark.retained:
-        return _removal(desired, observed) if _ours(desired, observed.mark) else ()
+        return _removal(_spared(desired, observed.mark), observed) if _ours(desired, observed.mark) else ()
     _guard(desired, observed)
     steps: list[Action] = []
     if observed.mark != desired.mark:
@@ -50,6 +52,13 @@ def plan(desired: Share, observed: Share) -> tuple[Action, ...]:
 def _ours(desired: Share, mark: Mark | None) -> bool:
     """Whether the registry's row was written by this hub: what another hub retained is not ours to remove."""
     return mark is not None and mark.owner.hub == desired.owner.hub
+
+
+def _spared(desired: Share, mark: Mark | None) -> Share:
+    """The wish, but that the data of an earlier Tenant, which this one never took over, is kept for the next."""
+    if desired.mark is not None or mark is None or mark.ends_with(desired.owner):
+        return desired
+    return replace(desired, mark=Mark(mark.owner, retained=True), partitions=None)
 
 
 def _guard(desired: Share, observed: Share) -> None:

@@ -15,7 +15,7 @@ from matrixhub.backends.redis.fitness import check
 from matrixhub.backends.redis.node import Facts, Login, Node, fields
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
-from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed
+from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed, holds
 from matrixhub.backends.redis.sweep import Sweep
 from matrixhub.backends.redis.topology import Reach, Topology
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
@@ -157,7 +157,8 @@ class Client:
         prefix = naming.redis_prefix(tenant)
         if intent.phase is not Phase.DELETED:
             self._sweep.forget(prefix)
-        return State(tenant, intent.owner, collapsed(seen), data=not self._sweep.swept(prefix))
+        own = intent.held or holds(seen.values(), intent.owner)
+        return State(tenant, intent.owner, collapsed(seen), data=own and not self._sweep.swept(prefix))
 
     def _allowed(self) -> frozenset[str]:
         return allowed(backend(self._cluster).mode)

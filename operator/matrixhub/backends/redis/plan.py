@@ -58,7 +58,8 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
     """The steps from observed to desired, on each node that differs.
 
     Raises Conflict when the user's name is taken by a user without our mark or by another hub's tenant.
-    Where access is to go, such a user is left alone, and the keys with it: they may be its own.
+    Where access is to go, such a user is left alone, and the keys with it: they may be its own. Keys that this
+    Tenant never held are an earlier one's, and stay.
     """
     wanted = desired.accounts[0][1]
     user = naming.redis_user(desired.tenant)
