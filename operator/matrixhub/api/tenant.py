@@ -11,6 +11,7 @@ from matrixhub.api.values import (
     SET,
     Bytes,
     Duration,
+    LabelName,
     ListType,
     Metadata,
     Model,
@@ -48,7 +49,6 @@ _QUOTA_NAMES = (
 )
 """What a ResourceQuota counts without a prefix: standardQuotaResources in pkg/apis/core/helper."""
 
-Name = Annotated[str, Field(min_length=1, max_length=63)]
 TopicPart = Annotated[
     str,
     Field(min_length=1, max_length=63),
@@ -71,9 +71,9 @@ Origin = Annotated[
 class ClusterRef(Model):
     """The RealtimeCluster whose backends the tenant lives on."""
 
-    namespace: Name
+    namespace: LabelName
     """Namespace of the RealtimeCluster."""
-    name: Name
+    name: LabelName
     """Name of the RealtimeCluster."""
 
     def __str__(self) -> str:
@@ -103,7 +103,7 @@ class Owner(Model):
 
     When changed: the binding is replaced within seconds.
     """
-    namespace: str | None = Field(default=None, min_length=1, max_length=63)
+    namespace: LabelName | None = None
     """The ServiceAccount's namespace. When changed: the binding is replaced within seconds."""
     role: Literal["admin", "edit", "view"] = "view"
     """The ClusterRole bound in the tenant's namespace.
