@@ -1,39 +1,24 @@
 """What a stolen token of the operator's can do, on a real API server: what the operator does, and nothing else."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.apiserver.thief import OPERATOR, Answer, Place, granted, place
+from tests.apiserver.thief import (
+    LABEL,
+    OPERATOR,
+    POD_SPEC,
+    RBAC,
+    READER,
+    RESTRICTED,
+    WORKLOAD,
+    Place,
+    changed,
+    granted,
+    theirs,
+)
 
-from demo import cluster as demo
 from matrixhub.api import naming
 from matrixhub.kube.resources import NAMESPACE, Manifest, path_of
-
-RBAC = "rbac.authorization.k8s.io"
-LABEL, RESTRICTED = naming.CLUSTER_LABEL, "pod-security.kubernetes.io/enforce"
-POD_SPEC: Manifest = {"containers": [{"name": "main", "image": "none"}], "nodeSelector": {"no": "where"}}
-TEMPLATE: Manifest = {"metadata": {"labels": {"a": "b"}}, "spec": POD_SPEC}
-WORKLOAD: Manifest = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
-READER = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
-
-
-@pytest.fixture(scope="module")
-def crds() -> None:
-    """The API server knows our resources; other tests leave them there, too."""
-    demo.install(demo.environment())
-
-
-@pytest.fixture(scope="module")
-def at() -> Iterator[Place]:
-    with place() as made:
-        yield made
-
-
-def theirs(kind: str, api_version: str, namespace: str | None, name: str = "theirs", **body: Any) -> Manifest:
-    """An object of somebody else's."""
-    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
 
 
 def strange(namespace: str) -> dict[str, Manifest]:
@@ -109,16 +94,6 @@ def test_a_right_that_is_added_to_the_roles_stays_without_effect(at: Place) -> N
         ).confined
         with at.there(pod):
             assert at.thief.delete(path_of(pod)).confined
-
-
-def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
-    """The manifest with the value at this path, whose steps are parted by slashes; a number is a place in a list."""
-    *steps, last = path.split("/")
-    part: Any = manifest
-    for step in steps:
-        part = part[int(step)] if isinstance(part, list) else part.setdefault(step, {})
-    part[int(last) if isinstance(part, list) else last] = value
-    return manifest
 
 
 POD_AT = "spec/template/spec"
@@ -227,96 +202,3 @@ def test_a_role_that_it_makes_lets_read_one_tenant_and_no_more(at: Place, wider:
 def test_a_binding_that_it_makes_leads_to_the_role_of_its_name(at: Place) -> None:
     binding = at.of(f"ClusterRoleBinding matrixhub:tenant:{at.tenant}")
     assert at.thief.create(changed(binding, "roleRef/name", "view")).confined
-
-
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
-def test_no_workload_is_scaled_to_nothing_and_none_of_the_systems_at_all(at: Place, kind: str) -> None:
-    spec = {**WORKLOAD, "replicas": 0} | ({"serviceName": "x"} if kind == "StatefulSet" else {})
-    ours, systems = (theirs(kind, "apps/v1", where, spec=spec) for where in (at.house, "kube-system"))
-
-    def sized(workload: Manifest, replicas: int) -> Answer:
-        return at.thief.patch(f"{path_of(workload)}/scale", {"spec": {"replicas": replicas}})
-
-    with at.there(ours, systems):
-        assert sized(ours, 2).granted
-        assert sized(ours, 0).confined
-        assert sized(ours, 1001).confined
-        assert sized(systems, 1).confined
-
-
-def test_of_a_pod_it_writes_what_its_end_would_cost(at: Place) -> None:
-    pod = theirs("Pod", "v1", at.house, spec=POD_SPEC)
-    pod["metadata"] |= {"labels": {LABEL: "main"}, "annotations": {"a": "b"}}
-    with at.there(pod):
-        cost = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "5"}}}
-        assert at.thief.patch(path_of(pod), cost).granted
-        for patch in (
-            {"metadata": {"annotations": {"a": "c"}}},
-            {"metadata": {"annotations": {"other": "c"}}},
-            {"metadata": {"labels": {"other": "c"}}},
-            {"spec": {"activeDeadlineSeconds": 1}},
-        ):
-            assert at.thief.patch(path_of(pod), patch).confined, patch
-
-
-def test_what_a_person_added_stays_and_hinders_nothing(at: Place) -> None:
-    service, account = at.of("Service main-gateway"), at.of("ServiceAccount main-gateway")
-    identity = {"cloud.example/role": "gateway"}
-    added = changed(service, "spec/externalIPs", ["192.0.2.7"]), changed(account, "metadata/annotations", identity)
-    with at.there(*added):
-        assert at.thief.apply(at.of("Service main-gateway")).granted
-        assert at.thief.apply(at.of("ServiceAccount main-gateway")).granted
-        assert at.thief.patch(path_of(service), {"spec": {"externalIPs": ["192.0.2.8"]}}).confined
-        other = {"metadata": {"annotations": {"cloud.example/role": "admin"}}}
-        assert at.thief.patch(path_of(account), other).confined
-
-
-@pytest.mark.parametrize("key", ["Secret main-accounts", "ConfigMap main-relay", "Deployment main-relay"])
-def test_what_has_the_right_name_and_no_label_is_not_taken_over(at: Place, key: str) -> None:
-    found = at.of(key)
-    found["metadata"] = {"name": found["metadata"]["name"], "namespace": at.house}
-    with at.there(found):
-        assert at.thief.apply(at.of(key)).confined
-        assert at.thief.delete(path_of(found)).confined
-
-
-def test_of_a_tenant_it_writes_status_and_finalizer(at: Place, crds: None) -> None:
-    spec: Manifest = {"clusterRef": {"namespace": at.house, "name": "none"}}
-    tenant = {"apiVersion": naming.API_VERSION, "kind": "Tenant", "metadata": {"name": at.tenant}, "spec": spec}
-    assert not at.thief.create(tenant).granted
-    assert not at.thief.apply(tenant).granted
-    path = path_of(tenant)
-    with at.there(tenant):
-        assert at.thief.patch(path, {"metadata": {"finalizers": [naming.FINALIZER]}}).granted
-        assert at.thief.patch(f"{path}/status", {"status": {"message": "x"}}).granted
-        for patch in (
-            {"spec": {"deletionPolicy": "Delete"}},
-            {"metadata": {"labels": {"a": "b"}}},
-            {"metadata": {"annotations": {"a": "b"}}},
-            {"metadata": {"finalizers": ["example.org/other"]}},
-        ):
-            assert at.thief.patch(path, patch).confined, patch
-
-
-def test_a_realtimecluster_is_led_to_no_other_host(at: Place, crds: None) -> None:
-    spec: Manifest = {"redis": {"nodes": ["redis:6379"], "adminSecretRef": {"name": "redis-admin"}}}
-    metadata = {"name": "main", "namespace": at.house}
-    cluster = {"apiVersion": naming.API_VERSION, "kind": "RealtimeCluster", "metadata": metadata, "spec": spec}
-    with at.there(cluster):
-        assert at.thief.patch(path_of(cluster), {"metadata": {"finalizers": [naming.CLUSTER_FINALIZER]}}).granted
-        assert at.thief.patch(path_of(cluster), {"spec": {"redis": {"nodes": ["evil:6379"]}}}).confined
-
-
-def test_gateways_and_relays_are_admitted_where_restricted_is_enforced(at: Place) -> None:
-    strict = f"{at.house}-strict"
-    namespace = theirs("Namespace", "v1", None, strict)
-    accounts = [
-        changed(at.of(f"ServiceAccount main-{run}"), "metadata/namespace", strict) for run in ("gateway", "relay")
-    ]
-    with at.there(changed(namespace, "metadata/labels", {RESTRICTED: "restricted"}), *accounts):
-        for run in ("gateway", "relay"):
-            spec = at.of(f"Deployment main-{run}")["spec"]["template"]["spec"]
-            with at.there(theirs("Pod", "v1", strict, spec=spec | {"nodeSelector": {"no": "where"}})):
-                pass
-        lax = theirs("Pod", "v1", strict, spec=POD_SPEC | {"serviceAccountName": "main-relay"})
-        assert "violates PodSecurity" in at.admin.create(lax).message

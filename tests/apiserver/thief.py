@@ -26,6 +26,12 @@ OPERATOR = "matrixhub-operator"
 """The user whose rights and confinement are those of manifests/admin-rights."""
 MERGE = "application/merge-patch+json"
 FORBIDDEN = 403
+RBAC = "rbac.authorization.k8s.io"
+LABEL, RESTRICTED = naming.CLUSTER_LABEL, "pod-security.kubernetes.io/enforce"
+POD_SPEC: Manifest = {"containers": [{"name": "main", "image": "none"}], "nodeSelector": {"no": "where"}}
+TEMPLATE: Manifest = {"metadata": {"labels": {"a": "b"}}, "spec": POD_SPEC}
+WORKLOAD: Manifest = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+READER = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
 
 
 @dataclass(frozen=True)
@@ -188,3 +194,19 @@ def _share(tenant: str, house: str) -> list[Manifest]:
         name: {"type": "redis", "password": "x"} for name in ("postgres", "redis", "kafka", "object-store", "gateway")
     }
     return [json.loads(each.manifest) for each in desired(replace(wanted, secrets=held)).objects]
+
+
+def theirs(kind: str, api_version: str, namespace: str | None, name: str = "theirs", **body: Any) -> Manifest:
+    """An object of somebody else's."""
+    metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
+
+
+def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
+    """The manifest with the value at this path, whose steps are parted by slashes; a number is a place in a list."""
+    *steps, last = path.split("/")
+    part: Any = manifest
+    for step in steps:
+        part = part[int(step)] if isinstance(part, list) else part.setdefault(step, {})
+    part[int(last) if isinstance(part, list) else last] = value
+    return manifest
