@@ -102,7 +102,7 @@ def page(kind: Kind) -> str:
         f"{kind.description} `apiVersion: {naming.API_VERSION}`, {kind.scope.lower()}, short name `{kind.short_name}`.",
         _PREFACE,
         "## metadata.name",
-        "\n".join(f"- {_rule(vars(rule))}" for rule in kind.rules),
+        "\n".join(f"- {_rule(vars(rule))}" for rule in (*kind.rules, *(rule for _, rule in kind.beside))),
         *_sections(spec(kind), changes=True),
         *_sections(status, changes=False),
     ]

@@ -57,6 +57,7 @@ ITEMS: Mapping[str, Body] = {
     "routes": ROUTE,
     "consumers": CONSUMER,
     "owners": {"kind": "User", "name": "somebody"},
+    "imagePullSecrets": {"name": "registry"},
 }
 """By the name of a list, an item that the API server takes in it."""
 
@@ -138,6 +139,22 @@ URLS = (
     ("minio:9000", "ftp://minio", "https://", "https://user:pw@minio", "https://minio/path", "https://minio?a=b"),
 )
 
+OBJECT_NAMES = (
+    ("redis-admin", "redis.admin", "a", "9", "a" * 63, "sh.helm.release.v1.hub.v1"),
+    (
+        *("../../kube-system/secrets/foo", "..", ".", "x/y", "x/../../../kube-system/deployments/coredns", "a%2Fb"),
+        *("a?dryRun=All", "a#b", "Redis", "a_b", "-a", "a-", "a..b", "a.", "ä", "a b", "a\n"),
+    ),
+)
+"""The refused ones first are what would lead to another namespace, if they were put into a path as they stand."""
+LABEL_NAMES = (
+    ("main", "a", "9", "edu-hub", "x" * 63),
+    ("../kube-system", "..", "a/b", "a.b", "Main", "-a", "a-", "a_b", "a\n"),
+)
+SQL_NAMES = (
+    ("hub", "tenant_id", "_t", "mandant_nö", "a$1", "edu-hub", "ÄGE"),
+    ("a, b", 'a"b', "a'b", "a;b", "a b", "1a", "a/b", "hub?sslmode=disable", "host=evil", "a.b", "-a", "a\n"),
+)
 PATTERNS = (
     ("*.institution.*", "*.*.*", "greenwood.exams.started", "*.analytics.errors", "7-seas.user-actions.*"),
     ("institution.*", "*.institution", "*", "a.b.c.d", "*.insti*.x", "*.Institution.*", "*.a_b.*", "..x..", "*.a.b\n"),
@@ -177,6 +194,7 @@ CA, MTLS = {"caSecretRef": {"name": "ca"}}, {"clientCertSecretRef": {"name": "cl
 """What a backend's `tls` may name."""
 GATEWAY, RELAY = CLUSTER["spec"]["gateway"], CLUSTER["spec"]["relay"]
 
+SENTINEL = BACKENDS["redis"] | {"mode": "sentinel"}
 OWNER = {"kind": "Group", "name": "greenwood-admins"}
 ACCOUNT = {"kind": "ServiceAccount", "name": "ci", "namespace": "ci"}
 
@@ -310,7 +328,6 @@ EXAMPLES: tuple[Examples, ...] = (
         ({"pods": 0}, {"pods": "50"}, {"requests.cpu": "1500m"}, {"requests.cpu": "0.5"}, {"requests.memory": "1e9"}),
         ({"pods": -1}, {"pods": "-1"}, {"requests.memory": "lots"}, {"requests.memory": ""}, {"requests.cpu": "1 "}),
     ),
-    cluster("", "at most 63", "metadata.name", ("a" * 63,), ("a" * 64,)),
     *(
         Examples(
             "RealtimeCluster",
@@ -330,6 +347,81 @@ EXAMPLES: tuple[Examples, ...] = (
         "spec",
         ({"redis": BACKENDS["redis"], "abandoned": ["postgres", "kafka", "objectStore"]},),
         tuple({service: part, "abandoned": [service]} for service, part in BACKENDS.items()),
+    ),
+    *(
+        tenant(
+            f"spec.clusterRef.{part}", "lower-case letters, digits and hyphens", f"spec.clusterRef.{part}", *LABEL_NAMES
+        )
+        for part in ("namespace", "name")
+    ),
+    tenant(
+        "spec.owners[].namespace",
+        "lower-case letters, digits and hyphens",
+        "spec.owners",
+        tuple([ACCOUNT | {"namespace": one}] for one in LABEL_NAMES[0]),
+        tuple([ACCOUNT | {"namespace": one}] for one in LABEL_NAMES[1]),
+    ),
+    cluster(
+        "",
+        "at most 47 characters",
+        "metadata.name",
+        ("a" * 47, "main", "main-2", "m"),
+        ("a" * 48, "main.prod", "1main"),
+    ),
+    cluster(
+        "",
+        "scales its own gateways and relays",
+        "spec.consumers",
+        (
+            [CONSUMER],
+            [CONSUMER | {"targetRef": {"name": "my-gateway"}}],
+            [CONSUMER | {"targetRef": {"kind": "StatefulSet", "name": "api-main-relay"}}],
+        ),
+        tuple([CONSUMER | {"targetRef": {"name": f"api-main-{own}"}}] for own in ("gateway", "relay")),
+    ),
+    *(
+        cluster(f"spec.{path}.name", "the name alone of an object", f"spec.{path}.name", *OBJECT_NAMES)
+        for path in (
+            *(f"{backend}.adminSecretRef" for backend in ("postgres", "redis", "kafka", "objectStore")),
+            *(f"{backend}.tls.caSecretRef" for backend in ("postgres", "redis", "kafka", "objectStore")),
+            *(f"{backend}.tls.clientCertSecretRef" for backend in ("postgres", "redis", "kafka")),
+            "consumers[].targetRef",
+            "gateway.imagePullSecrets[]",
+            "relay.imagePullSecrets[]",
+        )
+    ),
+    cluster(
+        "spec.gateway.tls.caSecretRef.name",
+        "the name alone of an object",
+        "spec.gateway.tls",
+        tuple({"secretName": "tls", "caSecretRef": {"name": one}} for one in OBJECT_NAMES[0]),
+        tuple({"secretName": "tls", "caSecretRef": {"name": one}} for one in OBJECT_NAMES[1]),
+    ),
+    cluster("spec.gateway.tls.secretName", "the name alone of an object", "spec.gateway.tls.secretName", *OBJECT_NAMES),
+    *(
+        cluster(f"spec.postgres.{part}", "begins with a letter or _", f"spec.postgres.{part}", *SQL_NAMES)
+        for part in ("database", "tenantColumn")
+    ),
+    cluster(
+        "spec.postgres.schemas[]",
+        "begins with a letter or _",
+        "spec.postgres.schemas",
+        tuple([one] for one in SQL_NAMES[0]),
+        tuple([one] for one in SQL_NAMES[1]),
+    ),
+    cluster(
+        "spec.redis.masterName",
+        "as Redis Sentinel has it",
+        "spec.redis",
+        tuple(SENTINEL | {"masterName": one} for one in ("mymaster", "hub-1", "a.b_c", "9")),
+        tuple(SENTINEL | {"masterName": one} for one in ("a b", "a&b=c", 'a"b', "ä", "a/b", "a\n")),
+    ),
+    cluster(
+        "spec.objectStore.region",
+        "AWS's addresses are made of it",
+        "spec.objectStore.region",
+        ("us-east-1", "eu-central-1", "r", "Home1"),
+        ("evil.org/#", "us_east", "a.b", "-a", "a-", "a b", "a\n"),
     ),
     cluster(
         "spec",
@@ -448,8 +540,21 @@ EXAMPLES: tuple[Examples, ...] = (
         "spec.consumers",
         "are the RealtimeCluster's own",
         "spec.consumers",
-        ([CONSUMER], [CONSUMER | {"name": "relays"}, CONSUMER | {"name": "my-gateway"}]),
-        ([CONSUMER | {"name": "relay"}], [CONSUMER, CONSUMER | {"name": "gateway"}]),
+        ([CONSUMER], [CONSUMER | {"name": "relays"}], [CONSUMER | {"name": "my-gateway"}]),
+        (
+            [CONSUMER | {"name": "relay"}],
+            [CONSUMER, CONSUMER | {"name": "gateway", "targetRef": {"name": "other"}}],
+        ),
+    ),
+    cluster(
+        "spec.consumers",
+        "would be scaled by both",
+        "spec.consumers",
+        (
+            [CONSUMER, CONSUMER | {"name": "b", "targetRef": {"name": "b"}}],
+            [CONSUMER, CONSUMER | {"name": "b", "targetRef": {"kind": "StatefulSet", "name": "grades-consumer"}}],
+        ),
+        ([CONSUMER, CONSUMER | {"name": "b"}],),
     ),
     cluster("spec.gateway.publicUrl", "must be a URL", "spec.gateway.publicUrl", *PUBLIC_URLS),
     *(

@@ -292,7 +292,12 @@ def test_a_tenant_at_every_limit_is_judged_within_the_budget_of_the_rules(server
 def test_a_cluster_at_every_limit_is_judged_within_the_budget_of_the_rules(server: ApiServer) -> None:
     body = put("RealtimeCluster", "spec.relay.routes", [ROUTE | {"channel": "c" * 200, "event": "e" * 200}] * 32)
     patterns = [f"*.{'d' * 61}{n:02}.*" for n in range(32)]
-    body["spec"]["consumers"] = [CONSUMER | {"name": f"{'c' * 61}{n:02}", "topics": patterns} for n in range(64)]
+    names = [f"{'c' * 61}{n:02}" for n in range(64)]
+    targets = [".".join([name] * 3) for name in names]
+    body["spec"]["consumers"] = [
+        CONSUMER | {"name": name, "targetRef": {"name": target}, "topics": patterns}
+        for name, target in zip(names, targets, strict=True)
+    ]
     body["spec"]["gateway"]["resources"] = {"limits": {f"{'r' * 200}{n:02}": "1" for n in range(16)}}
     read(server.create(body))
 

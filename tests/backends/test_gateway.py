@@ -24,7 +24,6 @@ from matrixhub.backends.gateway.client import Client
 from matrixhub.backends.postgres.client import Client as Postgres
 from matrixhub.errors import Conflict, Rejected, Transient
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import DEPLOYMENT
 
 __all__ = ["world"]
 
@@ -334,22 +333,3 @@ def test_a_redis_cluster_is_refused_before_anything_is_made(gateways: Gateways) 
     with pytest.raises(Rejected) as refused:
         client.prepare()
     assert refused.value.reason == "RedisModeUnsupported"
-
-
-def test_the_operator_may_not_touch_workloads_that_are_not_its_own(gateways: Gateways) -> None:
-    """The fence of manifests/admin-rights holds it to what carries the RealtimeCluster's label."""
-    manifest = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": "theirs", "namespace": gateways.namespace},
-        "spec": {
-            "selector": {"matchLabels": {"a": "b"}},
-            "template": {
-                "metadata": {"labels": {"a": "b"}},
-                "spec": {"containers": [{"name": "c", "image": "localhost/x:1"}]},
-            },
-        },
-    }
-    with pytest.raises(Rejected, match="operator writes only"):
-        gateways.api.create(manifest)
-    assert gateways.api.get(DEPLOYMENT, "theirs", gateways.namespace) is None

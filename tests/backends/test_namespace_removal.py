@@ -27,7 +27,7 @@ from matrixhub.backends.namespace.state import ORDER
 from matrixhub.engine.vault import Vault
 from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import BY_KIND, NAMESPACE, SECRET
+from matrixhub.kube.resources import SECRET
 
 
 @pytest.fixture(scope="module")
@@ -297,24 +297,6 @@ def test_a_missing_right_is_named_with_its_remedy(world: World) -> None:
     with pytest.raises(Rejected, match=r"cannot get resource.*admin-rights/kubernetes.yaml") as caught:
         Client(world.powerless()).observe([world.intent("ns-weak")])
     assert caught.value.reason == "PermissionDenied"
-
-
-def test_the_operator_may_write_nowhere_but_in_tenants_namespaces(world: World) -> None:
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "ns-x", "namespace": "kube-system"}}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}
-    binding = {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "ns-x", "namespace": "default"},
-        "roleRef": role,
-    }
-    for manifest in (secret, binding):
-        with pytest.raises(Rejected, match=r"writes only in namespaces named tenant-\*"):
-            world.operator.create(manifest)
-    with pytest.raises(Rejected, match="forbidden"):
-        world.operator.delete(NAMESPACE, "kube-public")
-    with pytest.raises(Rejected, match="forbidden"):
-        world.operator.delete(BY_KIND["ClusterRole"], "view")
 
 
 def test_an_api_server_that_is_away_is_unreachable_and_found_again(world: World) -> None:

@@ -46,6 +46,9 @@ def test_the_api_server_accepts_what_is_rendered(values: Path) -> None:
         ("replicas=3", "additional properties 'replicas' not allowed"),
         ("image.digest=latest", "at '/image/digest': 'latest' does not match pattern"),
         ("metrics.serviceMonitor.interval=30", "at '/metrics/serviceMonitor/interval': got number, want string"),
+        ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"),
+        ("podDisruptionBudget.maxUnavailable=0%", "'0%' does not match pattern"),
+        ("admissionPolicy.namespaces[0]=kube system", "'kube system' does not match pattern"),
         ("imagePullSecrets[0].name=registry", "at '/imagePullSecrets/0': got object, want string"),
     ],
 )
@@ -63,6 +66,18 @@ def test_no_right_is_wide(values: Path) -> None:
     made = {(role["kind"], role["metadata"]["name"]) for role in of_kind(manifests, "ClusterRole", "Role")}
     bound = [each["roleRef"] for each in of_kind(manifests, "ClusterRoleBinding", "RoleBinding")]
     assert {(role["kind"], role["name"]) for role in bound} == made
+
+
+def test_no_role_is_made_where_none_is_asked_for() -> None:
+    kinds = ("ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding")
+    assert not of_kind(rendered(None, "--set", "rbac.create=false"), *kinds)
+    assert len(of_kind(rendered(), *kinds)) == 8
+
+
+def test_operators_that_never_get_ready_keep_no_node_from_being_drained() -> None:
+    (budget,) = of_kind(rendered(), "PodDisruptionBudget")
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert budget["spec"]["maxUnavailable"] == 1
 
 
 def test_every_pod_is_nobody_and_writes_nowhere() -> None:

@@ -42,7 +42,7 @@ def installed(hub: Hub) -> Iterator[None]:
 
 
 def release(hub: Hub) -> "subprocess.Popen[str]":
-    env = {**hub.env, "KUBECONFIG": hub.env["MATRIXHUB_OPERATOR_KUBECONFIG"], "MATRIXHUB_IDENTITY": "the-hook"}
+    env = {**hub.env, "MATRIXHUB_IDENTITY": "the-hook"}  # not the operator, which is confined: it scales no operators
     words = [str(OPERATOR), "release", f"--namespace={SYSTEM}", "--deployment=hub"]
     return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
 

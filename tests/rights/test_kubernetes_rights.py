@@ -25,6 +25,8 @@ RARE = {
 }
 """Rights that not every run of the tests meets, and what for."""
 CREATED, FORBIDDEN = 201, 403
+CONFINEMENTS = ("matrixhub-operator", "matrixhub")
+"""Of the operator outside the cluster, and of the chart's."""
 
 
 class Right(NamedTuple):
@@ -44,14 +46,30 @@ def logs() -> list[Path]:
     return sorted(state.parent.glob(f"{state.name}*/kube-apiserver/audit.log"))
 
 
-def used() -> set[Right]:
-    """What the operator did."""
-    found: set[Right] = set()
+def entries() -> Iterator[dict[str, Any]]:
+    """What the operator asked of all API servers, and what they answered."""
     for log in logs():
         with log.open() as lines:
-            for line in lines:
-                found.update(_rights_of(json.loads(line)))
-    return found
+            yield from map(json.loads, lines)
+
+
+def used() -> set[Right]:
+    """What the operator did."""
+    return {right for entry in entries() for right in _rights_of(entry)}
+
+
+def refused(entry: dict[str, Any]) -> str:
+    """What the operator asked for and its roles or its confinement did not let it; empty for anything else.
+
+    The leader's fence, quotas and namespaces on their way out may refuse it at any time.
+    """
+    answer, target = entry.get("responseStatus", {}), entry.get("objectRef", {})
+    by_roles = entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
+    confined = any(f"ValidatingAdmissionPolicy '{name}'" in answer.get("message", "") for name in CONFINEMENTS)
+    if answer.get("code") != FORBIDDEN or not (by_roles or confined):
+        return ""
+    what = "/".join(filter(None, (target.get("resource"), target.get("subresource"))))
+    return f"{entry['verb']} {what} {target.get('namespace', '')}/{target.get('name', '')}: {answer.get('message')}"
 
 
 def _rights_of(entry: dict[str, Any]) -> Iterator[Right]:
@@ -87,6 +105,11 @@ def test_every_right_is_used(did: set[Right]) -> None:
     sys.stdout.write("\n".join(sorted(map(str, did))))
     superfluous = {right for right in granted() - did - RARE.keys() if right.verb not in UNSEEN}
     assert not superfluous, f"granted and never used: {', '.join(sorted(map(str, superfluous)))}"
+
+
+def test_nothing_was_refused_that_the_operator_asked_for(did: set[Right]) -> None:
+    assert did, "the operator asked for nothing"
+    assert not list(filter(None, map(refused, entries())))
 
 
 def test_nothing_is_granted_with_a_wildcard() -> None:

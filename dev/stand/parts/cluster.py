@@ -87,11 +87,11 @@ def _apiserver(stand: Stand) -> list[str]:
 
 
 def _settle_apiserver(stand: Stand) -> None:
-    """The operator's user has the rights of the file, and people have the kubectl that goes with this server."""
+    """The operator's user has the rights of the files, and people have the kubectl that goes with this server."""
     link = stand.folder("bin") / "kubectl"
     link.unlink(missing_ok=True)
     link.symlink_to(program("kubectl"))
-    kubectl(stand, "apply", "-f", rights("kubernetes.yaml"))
+    kubectl(stand, "apply", "-f", rights("kubernetes.yaml"), "-f", rights("confinement.yaml"))
 
 
 def _prepare_controllers(stand: Stand) -> None:

@@ -46,7 +46,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """All that a CustomResourceDefinition says. `rules` are about the object's name, `transitions` about its spec."""
+    """All that a CustomResourceDefinition says.
+
+    `rules` are about the object's name; those of `beside` hold a part of the spec, by its path, against the name, what
+    it was before, or the status.
+    """
 
     name: str
     plural: str
@@ -57,7 +61,7 @@ class Kind:
     status: type[BaseModel]
     rules: tuple[Rule, ...]
     columns: tuple[Column, ...]
-    transitions: tuple[Rule, ...] = ()
+    beside: tuple[tuple[str, Rule], ...] = ()
 
 
 def _condition(name: str, type_: str, *, wide: bool = False) -> Column:
@@ -129,8 +133,9 @@ REALTIMECLUSTER = Kind(
     status=RealtimeClusterStatus,
     rules=(
         Rule(
-            "size(self.metadata.name) <= 63",
-            "a RealtimeCluster's name has at most 63 characters, or no Tenant's clusterRef could name it",
+            "size(self.metadata.name) <= 47 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+            "a RealtimeCluster's name has at most 47 characters, begins with a letter and has no dots, such as main: "
+            "its gateways' Services are named after it",
         ),
     ),
     columns=(
@@ -143,7 +148,18 @@ REALTIMECLUSTER = Kind(
         *(column for column in _BACKENDS if column.name != "Namespace"),
         _condition("Relay", conditions.RELAY_READY, wide=True),
     ),
-    transitions=tuple(_stays(service) for service in ("postgres", "redis", "kafka", "objectStore")),
+    beside=(
+        *((".spec", _stays(service)) for service in ("postgres", "redis", "kafka", "objectStore")),
+        (
+            ".spec.consumers",
+            Rule(
+                "!has(self.spec.consumers)"
+                " || [self.metadata.name + '-gateway', self.metadata.name + '-relay'].all(own,"
+                " !self.spec.consumers.exists(c, c.targetRef.name == own && c.targetRef.kind == 'Deployment'))",
+                "the RealtimeCluster scales its own gateways and relays: name a workload of yours in targetRef",
+            ),
+        ),
+    ),
 )
 
 KINDS = (TENANT, REALTIMECLUSTER)
@@ -232,8 +248,8 @@ def _root(kind: Kind) -> Schema:
             "status": ordered(structural(kind.status, defaults=False) | {"default": _UNSEEN}),
         },
         RULES: [
-            *(vars(rule) | {"fieldPath": ".metadata.name"} for rule in kind.rules),
-            *(vars(rule) | {"fieldPath": ".spec"} for rule in kind.transitions),
+            vars(rule) | {"fieldPath": path}
+            for path, rule in (*((".metadata.name", rule) for rule in kind.rules), *kind.beside)
         ],
     }
 

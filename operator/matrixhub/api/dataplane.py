@@ -5,7 +5,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from matrixhub.api.values import SET, Duration, ListType, Model, Quantity, Rule, SecretRef, Whole, rules
+from matrixhub.api.values import (
+    SET,
+    Duration,
+    ListType,
+    Model,
+    ObjectName,
+    Quantity,
+    Rule,
+    SecretRef,
+    Whole,
+    rules,
+)
 
 Text = Annotated[str, Field(min_length=1, max_length=253)]
 Labels = dict[str, Annotated[str, Field(max_length=4096)]]
@@ -52,11 +63,25 @@ class Resources(Model):
     """By resource, what each pod may use at most. When changed: pods are replaced one at a time."""
 
 
+class ImagePullSecret(Model):
+    """A Secret in the RealtimeCluster's namespace with which an image is pulled, as in a pod."""
+
+    name: ObjectName
+    """Name of the Secret, of type kubernetes.io/dockerconfigjson. When changed: pods are replaced one at a time."""
+
+
 class Pods(Model):
     """How and where pods of one kind run."""
 
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     """When the image is pulled. When changed: pods are replaced one at a time."""
+    image_pull_secrets: Annotated[tuple[ImagePullSecret, ...], ListType("map", ("name",))] = Field(
+        default=(), max_length=8
+    )
+    """Secrets with which the image is pulled from a registry that asks who you are.
+
+    When changed: pods are replaced one at a time.
+    """
     annotations: Labels = Field(default={}, max_length=64)
     """Annotations of each pod. When changed: pods are replaced one at a time."""
     node_selector: Labels = Field(default={}, max_length=64)
@@ -85,7 +110,7 @@ class GatewayService(Model):
 class GatewayTls(Model):
     """The certificate that the gateways show."""
 
-    secret_name: Text
+    secret_name: ObjectName
     """The Secret of type kubernetes.io/tls with `tls.crt` and `tls.key`, in the RealtimeCluster's namespace.
 
     When changed: gateways and relays are replaced one at a time; so they are when the certificate in the Secret
@@ -173,7 +198,7 @@ class TargetRef(Model):
 
     kind: Literal["Deployment", "StatefulSet"] = "Deployment"
     """Its kind. When changed: the other workload is scaled from the next look on; the former stays at its size."""
-    name: Text
+    name: ObjectName
     """Its name. When changed: the other workload is scaled from the next look on; the former stays at its size."""
 
 

@@ -95,7 +95,12 @@ class RealtimeClusterSpec(Model):
             Rule(
                 "self.all(c, !(c.name in ['gateway', 'relay']))",
                 "gateway and relay are the RealtimeCluster's own: give the consumer another name",
-            )
+            ),
+            Rule(
+                "self.all(c, self.exists_one(d, d.targetRef.name == c.targetRef.name"
+                " && d.targetRef.kind == c.targetRef.kind))",
+                "a workload stands here twice, and would be scaled by both: leave it in one entry, with all its topics",
+            ),
         ),
     )
     """Workloads of yours that are scaled from the lag of their consumer groups.

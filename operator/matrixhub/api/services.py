@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from matrixhub.api.shares import EACH_TOPIC_ONCE, Topics
-from matrixhub.api.values import SET, Model, Rule, SecretRef, Whole, rules
+from matrixhub.api.values import SET, Model, Rule, SecretRef, SqlName, Whole, rules
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
 _IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
@@ -36,8 +36,7 @@ Url = Annotated[
     ),
 ]
 SchemaName = Annotated[
-    str,
-    Field(min_length=1, max_length=63),
+    SqlName,
     Rule(
         "!self.startsWith('pg_') && self != 'information_schema' && self != 'matrixhub'",
         "must be a schema of your applications: pg_*, information_schema and matrixhub are never shared",
@@ -116,7 +115,7 @@ class PostgresBackend(Model):
     """
     port: Whole = Field(default=5432, ge=1, le=65535)
     """TCP port. When changed: as `host`."""
-    database: str = Field(min_length=1, max_length=63)
+    database: SqlName
     """The database. When changed: as `host`."""
     ssl_mode: Literal["disable", "require", "verify-ca", "verify-full"] = "verify-full"
     """How far the server's certificate is checked, as in libpq.
@@ -133,7 +132,7 @@ class PostgresBackend(Model):
     When changed: tables of a new schema are walled in within seconds; those of a schema that is taken out stay walled
     in.
     """
-    tenant_column: str = Field(default="tenant_id", min_length=1, max_length=63)
+    tenant_column: SqlName = "tenant_id"
     """The column that holds the tenant's id.
 
     When changed: tables with the new column are walled in within seconds; those with the old one stay as they are.
@@ -164,7 +163,16 @@ class RedisBackend(Model):
     """
     nodes: Annotated[tuple[Address, ...], SET] = Field(min_length=1, max_length=64)
     """The servers (the sentinels in mode sentinel), each as host:port. When changed: as `mode`."""
-    master_name: str | None = Field(default=None, min_length=1, max_length=253)
+    master_name: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=253),
+            Rule(
+                "self.matches('^[A-Za-z0-9._-]+$')", "must be letters, digits, '.', - and _, as Redis Sentinel has it"
+            ),
+        ]
+        | None
+    ) = None
     """The name that the sentinels know the master by. When changed: as `mode`."""
     tls: RedisTls | None = None
     """TLS to the servers. Without it connections are not encrypted."""
@@ -252,7 +260,14 @@ class ObjectStoreBackend(Model):
     """URL of the S3 API. Without it AWS's own for the region. When changed: as `provider`."""
     iam_endpoint: Url | None = None
     """URL of the IAM API, for provider aws. Without it AWS's own. When changed: the operator connects anew."""
-    region: str = Field(default="us-east-1", min_length=1, max_length=63)
+    region: Annotated[
+        str,
+        Field(min_length=1, max_length=63),
+        Rule(
+            "self.matches('^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$')",
+            "must be letters, digits and hyphens between them, such as us-east-1: AWS's addresses are made of it",
+        ),
+    ] = "us-east-1"
     """Region that buckets are made in and requests are signed for.
 
     When changed: holds for new buckets; Secrets say it; those that exist stay where they are.

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
 from matrixhub.api.shares import GatewayShare, KafkaShare, ObjectStoreShare, PostgresShare, RedisShare
-from matrixhub.api.values import SET, ListType, Metadata, Model, Quantity, Rule, rules
+from matrixhub.api.values import SET, LabelName, ListType, Metadata, Model, Quantity, Rule, rules
 
 RESERVED = ("admin", "all", "default", "none", "pool", "public", "root", "shared", "system", "tenants")
 """Names that no tenant may have: `default` would collide with a table's default partition, the others are
@@ -36,15 +36,13 @@ _QUOTA_NAMES = (
 )
 """What a ResourceQuota counts without a prefix: standardQuotaResources in pkg/apis/core/helper."""
 
-Name = Annotated[str, Field(min_length=1, max_length=63)]
-
 
 class ClusterRef(Model):
     """The RealtimeCluster whose backends the tenant lives on."""
 
-    namespace: Name
+    namespace: LabelName
     """Namespace of the RealtimeCluster."""
-    name: Name
+    name: LabelName
     """Name of the RealtimeCluster."""
 
     def __str__(self) -> str:
@@ -74,7 +72,7 @@ class Owner(Model):
 
     When changed: the binding is replaced within seconds.
     """
-    namespace: str | None = Field(default=None, min_length=1, max_length=63)
+    namespace: LabelName | None = None
     """The ServiceAccount's namespace. When changed: the binding is replaced within seconds."""
     role: Literal["admin", "edit", "view"] = "view"
     """The ClusterRole bound in the tenant's namespace.

@@ -163,10 +163,39 @@ class Model(BaseModel):
     )
 
 
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+ObjectName = Annotated[
+    str,
+    Field(min_length=1, max_length=253),
+    Rule(
+        f"self.matches('^{_LABEL}([.]{_LABEL})*$')",
+        "must be the name alone of an object in the same namespace, such as redis-admin: "
+        "lower-case letters and digits, with - and . between them",
+    ),
+]
+LabelName = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Rule(
+        f"self.matches('^{_LABEL}$')",
+        "must be a name of lower-case letters, digits and hyphens between them, such as main",
+    ),
+]
+SqlName = Annotated[
+    str,
+    Field(min_length=1, max_length=63),
+    Rule(
+        r"self.matches('^[\\p{L}_][\\p{L}\\p{N}_$-]*$')",
+        "must be a name that begins with a letter or _ and goes on with letters, digits, _, $ or -, such as tenant_id",
+    ),
+]
+"""Always quoted in SQL; in addresses and in lists of names, other characters would mean something."""
+
+
 class SecretRef(Model):
     """A Secret in the RealtimeCluster's namespace."""
 
-    name: str = Field(min_length=1, max_length=253)
+    name: ObjectName
     """Name of the Secret. When changed: the operator connects anew with what that Secret holds."""
 
 

@@ -36,6 +36,12 @@ class Composer:
         self._news.setdefault(plane.cluster.key, []).append(news)
         return name_of(_subject_of(plane), news)
 
+    def told(self, writes: Writes) -> None:
+        """These writes were made: what they told of a RealtimeCluster is told no more."""
+        names = {each["metadata"]["name"] for each in writes.events}
+        if (news := self._news.get(writes.cluster)) and (plane := self._roster.planes.get(writes.cluster)):
+            self._news[writes.cluster] = [each for each in news if name_of(_subject_of(plane), each) not in names]
+
     def forget(self, cluster: str) -> None:
         """The RealtimeCluster is gone."""
         self._news.pop(cluster, None)
@@ -107,7 +113,7 @@ class Composer:
         finalizer = None
         if not held:
             finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})
-        news = self._news.pop(key, [])
+        news = self._news.get(key, [])
         services = [kind.name for kind in self._roster.services(plane)]
         before = plane.cluster.status
         status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now)

@@ -77,7 +77,7 @@ class Controller:
         self._composer = Composer(self.roster)
         self._trail = Trail(reporting.sink)
         self._chronicle = Chronicle(self._trail)
-        self.registrar = Registrar(api, self._trail, self._composer.compose, self._written)
+        self.registrar = Registrar(api, self._trail, self._composer.compose, self._composer.told, self._written)
         desk = HousingDesk(housing, self.roster, credentials, api, self)
         self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH, api.fence)
         self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)

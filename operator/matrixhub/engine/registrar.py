@@ -46,11 +46,17 @@ class Registrar:
     """Composes and writes one key at a time, several keys side by side; runs until cancelled."""
 
     def __init__(
-        self, api: KubeApi, trail: Trail, compose: Callable[[str], Writes], written: Callable[[Written], None]
+        self,
+        api: KubeApi,
+        trail: Trail,
+        compose: Callable[[str], Writes],
+        told: Callable[[Writes], None],
+        written: Callable[[Written], None],
     ) -> None:
         self._api = api
         self._trail = trail
         self._compose = compose
+        self._told = told
         self._written = written
         self._queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1), clock=time.monotonic)  # noqa: S311 - spreads load
         self._woken = asyncio.Event()
@@ -101,6 +107,7 @@ class Registrar:
             loop = asyncio.get_running_loop()
             written = await loop.run_in_executor(self._threads, self._write, key, writes)
             self._queue.done(key)
+            self._told(writes)
             if written:
                 self._written(written)
         except Conflict:

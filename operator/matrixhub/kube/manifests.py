@@ -96,6 +96,8 @@ def pod(
         "volumes": list(volumes),
         "topologySpreadConstraints": list(spec.topology_spread_constraints) or [_over_nodes(selector)],
     }
+    if spec.image_pull_secrets:
+        body["imagePullSecrets"] = [{"name": each.name} for each in spec.image_pull_secrets]
     if spec.node_selector:
         body["nodeSelector"] = spec.node_selector
     if spec.tolerations:

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from matrixhub.api import naming
+from matrixhub.errors import Rejected
 
 Manifest = dict[str, Any]
 
@@ -18,17 +20,27 @@ class Resource:
     namespaced: bool = True
 
     def collection(self, namespace: str | None = None) -> str:
-        """The path of all objects, or of those of one namespace."""
+        """The path of all objects, or of those of one namespace. Raises Rejected for what is no name."""
         root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
-        return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
+        return f"{root}/namespaces/{_step(namespace)}/{self.plural}" if namespace else f"{root}/{self.plural}"
 
     def path(self, name: str, namespace: str | None = None) -> str:
-        """The path of one object."""
-        return f"{self.collection(namespace if self.namespaced else None)}/{name}"
+        """The path of one object. Raises Rejected for what is no name."""
+        return f"{self.collection(namespace if self.namespaced else None)}/{_step(name)}"
 
     def whole(self, item: Manifest) -> Manifest:
         """An item of a list, which says neither its kind nor its API version."""
         return {"apiVersion": self.api_version, "kind": self.kind, **item}
+
+
+def _step(name: str) -> str:
+    """The name as one step of a path. Raises Rejected for what no object can be called (IsValidPathSegmentName).
+
+    Clients and proxies resolve `..`, so such a name would lead to another namespace's objects.
+    """
+    if name in ("", ".", "..") or "/" in name or "%" in name:
+        raise Rejected("Invalid", f"no object is named {name!r}: write the name alone, such as redis-admin")
+    return quote(name, safe=":")
 
 
 NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)

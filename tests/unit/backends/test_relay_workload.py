@@ -58,6 +58,12 @@ def test_every_object_is_owned_labelled_and_beside_the_cluster() -> None:
     assert "replicas" not in made["Deployment"]["spec"]
 
 
+def test_the_image_is_pulled_with_the_secrets_that_are_named() -> None:
+    pulled = template(hub(relay={"imagePullSecrets": [{"name": "registry"}]}))["spec"]
+    assert pulled["imagePullSecrets"] == [{"name": "registry"}]
+    assert "imagePullSecrets" not in template(hub())["spec"]
+
+
 def test_the_program_understands_its_settings() -> None:
     told = settings(hub())
     assert [route.model_dump(by_alias=True) for route in told.routes] == [

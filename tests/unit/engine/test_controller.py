@@ -407,3 +407,18 @@ def test_an_older_generations_refusal_does_not_stall_the_new_one(on):
         assert not stage.condition("Stalled")
 
     on(scene)
+
+
+def test_what_happened_to_a_realtimecluster_is_told_until_a_write_of_it_is_made(on):
+    """The audit trail names the Event already when it is composed."""
+
+    def scene(stage: Stage) -> None:
+        composer, key = stage.controller._composer, f"RealtimeCluster/{MAIN}"  # noqa: SLF001
+        stage.survey("redis", Survey(version="7", repaired=("Set the user's rules",)))
+        lost, written = composer.compose(key), composer.compose(key)
+        assert [event["message"] for event in lost.events if event["reason"] == "Changed"]
+        assert [event["message"] for event in written.events] == [event["message"] for event in lost.events]
+        composer.told(written)
+        assert not [event for event in composer.compose(key).events if event["reason"] == "Changed"]
+
+    on(scene)

@@ -34,13 +34,18 @@ class Clerk:
         return manifest
 
 
-def write(clerk: Clerk, keys: list[str], until: Callable[[list[Written]], bool]) -> list[Written]:
-    """What was written until the condition holds of it."""
+def write(
+    clerk: Clerk,
+    keys: list[str],
+    until: Callable[[list[Written]], bool],
+    told: Callable[[Writes], None] = lambda _: None,
+) -> list[Written]:
+    """What was written until the condition holds of it; `told` hears what was sent."""
     written: list[Written] = []
     writes = Writes(status=STATUS, events=({"kind": "Event", "type": "Normal", "reason": "Changed"},))
 
     async def scene() -> None:
-        registrar = Registrar(cast("KubeApi", clerk), Trail(), lambda _: writes, written.append)
+        registrar = Registrar(cast("KubeApi", clerk), Trail(), lambda _: writes, told, written.append)
         task = asyncio.create_task(registrar.run())
         for key in keys:
             registrar.add(key)
@@ -58,9 +63,10 @@ def write(clerk: Clerk, keys: list[str], until: Callable[[list[Written]], bool])
 )
 def test_what_failed_is_composed_and_written_again(error: BackendError, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(queue, "BACKOFF_FIRST", 0.01)
-    clerk = Clerk(error, error)
-    assert write(clerk, ["Tenant/a"], lambda written: len(written) == 1)
+    clerk, told = Clerk(error, error), list[Writes]()
+    assert write(clerk, ["Tenant/a"], lambda written: len(written) == 1, told.append)
     assert clerk.events == 1
+    assert len(told) == 1
 
 
 def test_an_event_that_is_refused_hides_no_write(caplog: pytest.LogCaptureFixture):
