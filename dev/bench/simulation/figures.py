@@ -17,8 +17,7 @@ def figures() -> dict[str, float]:
     each_consumers, each_gateways, _ = simulate()
     found: dict[str, float] = {}
     for what, runs in (("consumers", each_consumers), ("gateways", each_gateways)):
-        rivals = {name.split(",")[0] for name in runs.results if name != OURS}
-        who = {"ours": OURS, **{rival.lower(): runs.alike(rival) for rival in sorted(rivals)}}
+        who = {"ours": OURS, **{rival.lower(): runs.alike(rival) for rival in runs.rivals}}
         for key, name in who.items():
             late, replica_seconds, events = runs.total(name)
             found[f"simulation_{what}_late_s_{key}"] = late

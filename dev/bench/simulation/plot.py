@@ -33,8 +33,7 @@ def plot(consumers: Runs, gateways: Runs, traces: list[str]) -> str:
 
 def _shown(runs: Runs) -> list[str]:
     """Ours, and each rival with the setting that costs as much."""
-    rivals = sorted({name.split(",")[0] for name in runs.results if name != OURS})
-    return [OURS, *(runs.alike(rival) for rival in rivals)]
+    return [OURS, *(runs.alike(rival) for rival in runs.rivals)]
 
 
 def _legend(x: int, title: str, names: Sequence[str]) -> list[str]:

@@ -14,9 +14,10 @@ Before each, 40 minutes with one burst are lived through and not counted.
 
 ![Replicas over time](simulation.svg)
 
-Of each rival two settings are shown: the one that needs about as many replica-seconds as ours, and the one with the
-least that is late at any price. All that were tried stand at the end. The HPA looks every 15 s, with its default
-behaviour; KEDA's lag goes through it. Nobody is told how fast a consumer is, but KEDA's thresholds are multiples of it.
+Of each rival two settings are shown: the one whose replica-seconds are nearest to ours, and the one with the least
+that is late at any price. All that were tried stand at the end, with four other settings of ours. The HPA looks every
+15 s, with its default behaviour; KEDA's lag goes through it. Nobody is told how fast a consumer is, but KEDA's
+thresholds are multiples of it.
 """
 
 CONSUMERS = """
@@ -40,8 +41,8 @@ ENDING = """
 - In the metric outage nobody decides anything for 20 minutes while the load grows by half: whoever had more replicas
   before loses less. At about the same replica-seconds all lose much; the settings that keep twice what is needed lose
   nothing. A larger `minReplicas` is the insurance.
-- The fewest replicas are not the aim. On calm traces the HPA at 80 % CPU does as well with as many; on sudden ones it
-  is hours of records behind.
+- Who is late by design may need fewer replicas. Under other loads, rates and partitions KEDA at 30 s of work costs from
+  a quarter more to 7 % less than ours, always tens of millions of record-seconds late; the numbers stand in 0010.
 - Records lie nearly evenly on the partitions. When one partition has most of them, no number of replicas helps.
 - More replicas do more work here. Where they wait for one database they would not, and all three would go to the
   maximum.

@@ -13,6 +13,7 @@ from bench.simulation.traces import Trace
 OURS = "Matrix Hub"
 SEED = 1
 HPA_CPU = (0.5, 0.6, 0.7, 0.8)
+OUR_DRAIN, OUR_WINDOW = (15, 60), (120, 600)
 KEDA_SECONDS = (1, 2, 5, 10, 30)
 HPA_CONNECTIONS = (2000, 2500, 3000, 3500)
 
@@ -28,6 +29,11 @@ class Runs:
         each = self.results[name].values()
         return sum(r.late for r in each), sum(r.replica_seconds for r in each), sum(r.events for r in each)
 
+    @property
+    def rivals(self) -> list[str]:
+        """Who decides beside us."""
+        return sorted({name.split(",")[0] for name in self.results} - {OURS})
+
     def alike(self, rival: str) -> str:
         """The setting of a rival whose replica-seconds are nearest to ours."""
         ours = self.total(OURS)[1]
@@ -39,8 +45,7 @@ class Runs:
 
     def shown(self) -> list[str]:
         """Ours, and of each rival the setting that costs as much as ours and the one that is safest."""
-        rivals = sorted({name.split(",")[0] for name in self.results if name != OURS})
-        chosen = [name for rival in rivals for name in (self.alike(rival), self.safest(rival))]
+        chosen = [name for rival in self.rivals for name in (self.alike(rival), self.safest(rival))]
         return [OURS, *dict.fromkeys(chosen)]
 
     def _of(self, rival: str) -> list[str]:
@@ -50,6 +55,10 @@ class Runs:
 def consumers(traces: tuple[Trace, ...]) -> Runs:
     """Consumers: ours, the HPA on CPU, KEDA on lag."""
     makers: dict[str, Callable[[], consumer_world.Scaler]] = {OURS: scalers.OurConsumers}
+    for drain in OUR_DRAIN:
+        makers[f"{OURS}, drain {drain} s"] = lambda drain=drain: scalers.OurConsumers(drain=drain)
+    for window in OUR_WINDOW:
+        makers[f"{OURS}, window {window} s"] = lambda window=window: scalers.OurConsumers(stabilization=window)
     for target in HPA_CPU:
         makers[f"HPA, CPU {target:.0%}"] = lambda target=target: scalers.HpaConsumers(target)
     for seconds in KEDA_SECONDS:

@@ -19,9 +19,9 @@ class OurConsumers:
 
     period = PERIOD
 
-    def __init__(self, stabilization: float = 300) -> None:
+    def __init__(self, drain: float = consumer_world.DRAIN, stabilization: float = 300) -> None:
         bounds = Bounds(consumer_world.MINIMUM, consumer_world.MAXIMUM)
-        self.policy = consumers.ConsumerPolicy(bounds, consumer_world.DRAIN, stabilization)
+        self.policy = consumers.ConsumerPolicy(bounds, drain, stabilization=stabilization)
         self.history = ConsumerHistory()
 
     def decide(self, world: ConsumerWorld, now: int) -> int:
@@ -76,7 +76,7 @@ class OurGateways:
 
     def __init__(self, target: int = 3000, stabilization: float = 300) -> None:
         bounds = Bounds(gateway_world.MINIMUM, gateway_world.MAXIMUM)
-        self.policy = gateways.GatewayPolicy(bounds, target, gateway_world.LIMIT, stabilization)
+        self.policy = gateways.GatewayPolicy(bounds, target, gateway_world.LIMIT, stabilization=stabilization)
         self.history = gateways.GatewayHistory()
 
     def decide(self, world: GatewayWorld, now: int) -> int:

@@ -7,19 +7,19 @@ one replica consumes. Both are observed, so there is no threshold to guess.
 import math
 from dataclasses import dataclass, replace
 
-from matrixhub.scaling.decision import NOT_PAUSED, Bounds, Decision, Demand, Pause, Trouble
+from matrixhub.scaling.decision import Decision, Demand, Policy, Trouble
 from matrixhub.scaling.history import Window
 from matrixhub.scaling.ladder import Case, needed, settle, unknown
 from matrixhub.scaling.lag import Reading, read
 from matrixhub.scaling.learning import ARRIVING, BEHIND, ConsumerHistory
 from matrixhub.scaling.samples import STALE, Group, GroupSample, Missing
 
-TOLERANCE = 1.1
-"""How far above what the replicas do the load may be before more come, and how far below before some go."""
 COMMITTING = 5.0
 """Seconds of arrivals that wait for no more than the next commit."""
 FULL = 0.85
 """How busy a replica is planned to be: rebalances and uneven partitions take the rest."""
+EMPTY = 60.0
+"""Seconds for which a backlog must have been gone before the replicas that emptied it go; fewer if the window is."""
 STARTUP = 15.0
 """Seconds from the decision until a new replica consumes."""
 LEAP = 4
@@ -28,13 +28,10 @@ OFFSETS_RESET = "OffsetsReset"
 
 
 @dataclass(frozen=True)
-class ConsumerPolicy:
-    """What a person asked for. `drain` and `stabilization` are in seconds."""
+class ConsumerPolicy(Policy):
+    """What a person asked for. `drain` is the seconds within which a backlog is to be emptied."""
 
-    bounds: Bounds
     drain: float
-    stabilization: float = 300.0
-    pause: Pause = NOT_PAUSED
 
 
 def decide(
@@ -46,60 +43,91 @@ def decide(
         trouble: Trouble | None = reading
         demand = unknown(current, reading)
     else:
-        history = history.after(reading)
+        history = history.after(reading, policy.stabilization)
         trouble = _trouble(reading, history)
-        demand = unknown(current, trouble) if trouble and trouble.blind else _demand(reading, history, policy, current)
-    window = history.window
+        blind = trouble is not None and trouble.blind
+        demand = unknown(current, trouble) if trouble and blind else _demand(_Sight(reading, history, policy, current))
+    window, recent = history.window, history.recent
     if trouble is None:
-        window = window.after(needed(demand, current, history.decided), now, policy.stabilization)
+        window = window.after(needed(demand.spare, current, history.decided), now, policy.stabilization)
+        recent = recent.after(demand.replicas, now, min(EMPTY, policy.stabilization))
     elif trouble.reason == OFFSETS_RESET:
-        window = Window()
-    outcome = settle(
-        Case(
-            current=current,
-            demand=demand,
-            trouble=trouble,
-            bounds=policy.bounds,
-            pause=policy.pause,
-            window=window,
-            stabilization=policy.stabilization,
-            now=now,
-        )
-    )
+        window = recent = Window()
+    outcome = settle(Case(current, demand, trouble, policy, window, now, recent))
     decided = history.decided if trouble and outcome.replicas == current else outcome.replicas
-    return outcome.decision(demand, trouble, replace(history, window=window, decided=decided))
+    return outcome.decision(demand, trouble, replace(history, window=window, recent=recent, decided=decided))
 
 
-def _demand(reading: Reading, history: ConsumerHistory, policy: ConsumerPolicy, current: int) -> Demand:
-    """Replicas that keep up with what arrives and empty what waits within the drain time."""
-    rate, arriving = history.rate, history.arrivals
-    expected = arriving + history.rising * (1 + STARTUP / ARRIVING)
-    draining = _draining(reading, policy, arriving, max(0.0, expected - reading.sample.members * rate))
-    load = (expected + draining) / (rate * FULL)
-    partitions = len(reading.sample.partitions)
-    replicas, limited = _useful(_evenly(load / TOLERANCE, partitions), reading, history, current)
-    spare, _ = _useful(_evenly(load * TOLERANCE, partitions), reading, history, current)
-    rising = f", soon {expected:,.0f}/s" if history.rising >= 1 else ""
-    known = f"{rate:,.0f}/s a replica" if history.learnt else f"{rate:,.0f}/s a replica or more"
+@dataclass(frozen=True)
+class _Sight:
+    """The group, what was asked for, and what is known of it. All rates are records a second."""
+
+    reading: Reading
+    history: ConsumerHistory
+    policy: ConsumerPolicy
+    current: int
+
+    @property
+    def partitions(self) -> int:
+        """How many there are."""
+        return len(self.reading.sample.partitions)
+
+    @property
+    def soon(self) -> float:
+        """What will arrive by the time a replica that is asked for now consumes."""
+        return self.history.arrivals + self.history.rising * (1 + STARTUP / ARRIVING)
+
+    @property
+    def backlog(self) -> float:
+        """Records that wait, and those that will by then.
+
+        What waits for the next commit alone does not. One member that is far behind counts as if all were.
+        """
+        reading, history, drain = self.reading, self.history, self.policy.drain
+        uneven = reading.fullest * reading.sample.members if reading.fullest > history.rate * drain / 2 else 0
+        waiting = max(0.0, max(reading.unread, uneven) - min(COMMITTING, drain / 4) * history.arrivals)
+        arriving = (history.arrivals + history.rising + self.soon) / 2
+        working = min(reading.sample.members, self.current)
+        return waiting + max(0.0, arriving - self.capacity(working)) * STARTUP
+
+    @property
+    def suffices(self) -> bool:
+        """Whether the present replicas keep up and empty the backlog within the drain time."""
+        return self.history.arrivals + self.backlog / self.policy.drain <= self.capacity(self.current)
+
+    def capacity(self, replicas: int) -> float:
+        """What so many consume when the one with most partitions is busy all the time."""
+        return self.history.rate * self.partitions / math.ceil(self.partitions / replicas) if replicas else 0.0
+
+    def planned(self, load: float) -> tuple[int, str]:
+        """The least number whose replicas are busy as planned under the load, and what limits it."""
+        return _useful(_evenly(load / (self.history.rate * FULL), self.partitions), self)
+
+
+def _demand(sight: _Sight) -> Demand:
+    """The replicas there are while they suffice, or fewer; otherwise those that keep up and empty the backlog.
+
+    Those still to start have so much less of the drain time left. What arrived in the window lasts as far as it could
+    not have been read half a drain time later.
+    """
+    history, drain = sight.history, sight.policy.drain
+    left = drain if sight.suffices else max(drain - STARTUP, drain / 2)
+    draining = sight.backlog / left
+    replicas, limited = sight.planned(sight.soon + draining)
+    if sight.suffices and replicas > sight.current:
+        replicas, limited = sight.current, ""
+    lasting, _ = sight.planned(history.tally.busiest(drain / 2))
+    rising = f", soon {sight.soon:,.0f}/s" if history.rising >= 1 else ""
+    known = f"{history.rate:,.0f}/s a replica" if history.learnt else f"{history.rate:,.0f}/s a replica or more"
     return Demand(
         replicas=replicas,
-        spare=max(replicas, spare),
-        reason="Backlog" if draining > arriving else "Arrivals",
+        spare=lasting,
+        reason="Backlog" if draining > history.arrivals else "Arrivals",
         message=(
-            f"{reading.unread:,} records wait and {arriving:,.0f}/s arrive{rising}, {known}, "
-            f"{policy.drain:.0f} s to drain: {replicas} needed{limited}"
+            f"{sight.reading.unread:,} records wait and {history.arrivals:,.0f}/s arrive{rising}, {known}, "
+            f"{drain:.0f} s to drain: {replicas} needed{limited}"
         ),
     )
-
-
-def _draining(reading: Reading, policy: ConsumerPolicy, arriving: float, excess: float) -> float:
-    """Records a second to be consumed beside those that arrive, so that none waits for longer than the drain time.
-
-    What waits for the next commit alone is no backlog. What exceeds the present replicas piles up until others have
-    started, and what waits then has so much less time left.
-    """
-    waiting = max(0.0, reading.unread - min(COMMITTING, policy.drain / 4) * arriving)
-    return (waiting + excess * STARTUP) / max(policy.drain - STARTUP, policy.drain / 2)
 
 
 def _evenly(load: float, partitions: int) -> int:
@@ -108,9 +136,9 @@ def _evenly(load: float, partitions: int) -> int:
     return math.ceil(partitions / most) if most else math.ceil(load)
 
 
-def _useful(replicas: int, reading: Reading, history: ConsumerHistory, current: int) -> tuple[int, str]:
+def _useful(replicas: int, sight: _Sight) -> tuple[int, str]:
     """At most one replica for each partition, and no more on a guess than the records that wait prove; and why."""
-    partitions = len(reading.sample.partitions)
+    reading, history, current, partitions = sight.reading, sight.history, sight.current, sight.partitions
     if replicas > current and not history.learnt:
         if reading.unread <= BEHIND * history.arrivals:
             return current, ", since nothing waits for long"

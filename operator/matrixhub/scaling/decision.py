@@ -48,6 +48,15 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Policy:
+    """What a person asked for. `stabilization` is the seconds for which fewer must have been enough."""
+
+    bounds: Bounds
+    stabilization: float = field(default=300.0, kw_only=True)
+    pause: Pause = field(default=NOT_PAUSED, kw_only=True)
+
+
+@dataclass(frozen=True)
 class Trouble:
     """Why what is seen cannot be trusted in full.
 
@@ -63,7 +72,7 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Demand:
-    """How many replicas the load asks for, and why. `spare` is the number that would do with room to spare.
+    """How many replicas the load asks for, and why. `spare` is what the window remembers: fewer come only after it.
 
     Between the two the present number stays: that is the tolerance.
     """

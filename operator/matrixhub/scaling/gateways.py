@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from matrixhub.scaling.decision import NOT_PAUSED, Bounds, Decision, Demand, Pause, Trouble
+from matrixhub.scaling.decision import Decision, Demand, Policy, Trouble
 from matrixhub.scaling.history import Window, smoothed
 from matrixhub.scaling.ladder import Case, needed, settle, unknown
 from matrixhub.scaling.samples import Gateways, GatewaySample, Missing
@@ -36,14 +36,11 @@ WORTH_MOST = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class GatewayPolicy:
-    """What a person asked for. `target` and `limit` are sockets of one gateway; `stabilization` is in seconds."""
+class GatewayPolicy(Policy):
+    """What a person asked for. `target` and `limit` are sockets of one gateway."""
 
-    bounds: Bounds
     target: int
     limit: int
-    stabilization: float = 300.0
-    pause: Pause = NOT_PAUSED
     connects: float = CONNECTS
 
 
@@ -100,21 +97,9 @@ def decide(
     demand = unknown(current, trouble) if trouble and trouble.blind else _demand(sight)
     window = history.window
     if trouble is None:
-        window = window.after(needed(demand, current, history.decided), now, policy.stabilization)
-    outcome = settle(
-        Case(
-            current=current,
-            demand=demand,
-            trouble=trouble,
-            bounds=policy.bounds,
-            pause=policy.pause,
-            window=window,
-            stabilization=policy.stabilization,
-            now=now,
-            step=1,
-            unsettled=_unsettled(sight, current, now),
-        )
-    )
+        window = window.after(needed(demand.spare, current, history.decided), now, policy.stabilization)
+    unsettled = _unsettled(sight, current, now)
+    outcome = settle(Case(current, demand, trouble, policy, window, now, step=1, unsettled=unsettled))
     decided = history.decided if trouble and outcome.replicas == current else outcome.replicas
     stepped = now if outcome.replicas < current else history.stepped
     return outcome.decision(demand, trouble, replace(history, window=window, decided=decided, stepped=stepped))

@@ -1,7 +1,7 @@
 """What is remembered between decisions: bounded in size, and empty after a restart. Pure."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 UNSEEN = 60.0
 """Seconds without a trustworthy look after which a watch begins anew; fewer where the window is shorter..."""
@@ -33,6 +33,7 @@ class Window:
     since: float | None = None
     last: float | None = None
     peaks: tuple[Peak, ...] = ()
+    length: float = 0.0
 
     def after(self, replicas: int, now: float, length: float) -> "Window":
         """The window of `length` seconds once `replicas` is what `now` needs."""
@@ -42,6 +43,7 @@ class Window:
         return Window(
             since=self.since if unbroken else now,
             last=now,
+            length=length,
             peaks=(
                 *(peak for peak in self.peaks if peak.time > now - length and peak.replicas > replicas),
                 Peak(now, replicas),
@@ -56,3 +58,25 @@ class Window:
     def highest(self) -> Peak | None:
         """The highest number in the window, and when it was last needed."""
         return self.peaks[0] if self.peaks else None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Records that have arrived in all, by the time of each look: one entry for each look of the window."""
+
+    total: int = 0
+    looks: tuple[tuple[float, int], ...] = ()
+
+    def after(self, records: int, now: float, length: float) -> "Tally":
+        """The tally of `length` seconds once so many more `records` have arrived."""
+        total = self.total + records
+        return replace(
+            self, total=total, looks=(*(look for look in self.looks if look[0] >= now - length), (now, total))
+        )
+
+    def busiest(self, slack: float) -> float:
+        """Records a second with which whatever arrived in any stretch until now is read `slack` seconds after it."""
+        if not self.looks:
+            return 0.0
+        now, total = self.looks[-1]
+        return max((total - before) / (now - time + slack) for time, before in self.looks)

@@ -4,15 +4,15 @@ More is done at once. Fewer only when nothing speaks against it, asked in this o
 with what is seen, a window that was not watched in full, a window in which more was needed, a step not yet settled.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from matrixhub.scaling.decision import Bounds, Decision, Demand, History, Pause, Trouble
-from matrixhub.scaling.history import Window
+from matrixhub.scaling.decision import Decision, Demand, History, Policy, Trouble
+from matrixhub.scaling.history import Peak, Window
 
 
 @dataclass(frozen=True)
 class Case:
-    """All that counts beside the load. `window` already holds what this moment needs.
+    """All that counts beside the load. `window`, and `recent` if there is one, already hold what this moment needs.
 
     `step` is how many may go at once, None for any number; `unsettled` says why no step may be taken yet.
     """
@@ -20,18 +20,23 @@ class Case:
     current: int
     demand: Demand
     trouble: Trouble | None
-    bounds: Bounds
-    pause: Pause
+    policy: Policy
     window: Window
-    stabilization: float
     now: float
+    recent: Window = field(default_factory=Window)
     step: int | None = None
     unsettled: str = ""
 
     @property
     def above(self) -> bool:
         """Whether a person allows fewer than there are: what the load asks for no longer counts."""
-        return self.current > self.bounds.maximum
+        return self.current > self.policy.bounds.maximum
+
+    @property
+    def highest(self) -> tuple[Peak | None, float]:
+        """The highest number that was needed of late, and for how many seconds it counts."""
+        window = max(self.window, self.recent, key=lambda each: each.highest.replicas if each.highest else 0)
+        return window.highest, window.length
 
 
 @dataclass(frozen=True)
@@ -54,25 +59,26 @@ def unknown(current: int, trouble: Trouble) -> Demand:
     return Demand(current, current, trouble.reason, trouble.message)
 
 
-def needed(demand: Demand, current: int, decided: int | None) -> int:
+def needed(replicas: int, current: int, decided: int | None) -> int:
     """What this moment adds to the window. A number that was set by a hand counts as needed, once."""
-    return demand.spare if decided in (None, current) else max(demand.spare, current)
+    return replicas if decided in (None, current) else max(replicas, current)
 
 
 def settle(case: Case) -> Outcome:
     """What is to be done."""
-    if case.bounds.clamp(case.demand.replicas) > case.current:
+    bounds = case.policy.bounds
+    if bounds.clamp(case.demand.replicas) > case.current:
         return _more(case)
-    if case.bounds.clamp(case.demand.spare) >= case.current:
+    if bounds.clamp(max(case.demand.replicas, case.demand.spare)) >= case.current:
         return _enough(case)
     rungs = (_paused, _unsettled) if case.above else (_paused, _troubled, _unwatched, _needed_of_late, _unsettled)
     return next((held for rung in rungs if (held := rung(case))), None) or _fewer(case)
 
 
 def _more(case: Case) -> Outcome:
-    demand, bounds = case.demand, case.bounds
-    if case.pause.up:
-        return _held(case, "Paused", case.pause.message)
+    demand, bounds = case.demand, case.policy.bounds
+    if case.policy.pause.up:
+        return _held(case, "Paused", case.policy.pause.message)
     message = demand.message
     if case.trouble and not case.trouble.blind:
         message = f"{message}; {case.trouble.message}"
@@ -84,7 +90,7 @@ def _more(case: Case) -> Outcome:
 
 
 def _enough(case: Case) -> Outcome:
-    demand, bounds = case.demand, case.bounds
+    demand, bounds = case.demand, case.policy.bounds
     if case.trouble:
         return _held(case, case.trouble.reason, case.trouble.message)
     if demand.replicas > case.current:
@@ -102,7 +108,8 @@ def _held(case: Case, reason: str, obstacle: str) -> Outcome:
 
 
 def _paused(case: Case) -> Outcome | None:
-    return _held(case, "Paused", case.pause.message) if case.pause.down else None
+    pause = case.policy.pause
+    return _held(case, "Paused", pause.message) if pause.down else None
 
 
 def _troubled(case: Case) -> Outcome | None:
@@ -110,18 +117,18 @@ def _troubled(case: Case) -> Outcome | None:
 
 
 def _unwatched(case: Case) -> Outcome | None:
-    watched = case.window.watched(case.now)
-    if watched >= case.stabilization:
+    watched, whole = case.window.watched(case.now), case.policy.stabilization
+    if watched >= whole:
         return None
-    return _held(case, "Watching", f"the load has been watched for {watched:.0f} s of {case.stabilization:.0f} s")
+    return _held(case, "Watching", f"the load has been watched for {watched:.0f} s of {whole:.0f} s")
 
 
 def _needed_of_late(case: Case) -> Outcome | None:
-    peak = case.window.highest
-    if peak is None or case.bounds.clamp(peak.replicas) < case.current:
+    peak, seconds = case.highest
+    if peak is None or case.policy.bounds.clamp(peak.replicas) < case.current:
         return None
     ago = f"{peak.replicas} were needed or set {case.now - peak.time:.0f} s ago"
-    return _held(case, "Stabilizing", f"{ago}, and fewer must have been enough for {case.stabilization:.0f} s")
+    return _held(case, "Stabilizing", f"{ago}, and fewer must have been enough for {seconds:.0f} s")
 
 
 def _unsettled(case: Case) -> Outcome | None:
@@ -129,8 +136,8 @@ def _unsettled(case: Case) -> Outcome | None:
 
 
 def _fewer(case: Case) -> Outcome:
-    peak = case.window.highest
-    aim = case.bounds.maximum if case.above or peak is None else case.bounds.clamp(peak.replicas)
+    (peak, _), bounds = case.highest, case.policy.bounds
+    aim = bounds.maximum if case.above or peak is None else bounds.clamp(peak.replicas)
     replicas = aim if case.step is None else max(aim, case.current - case.step)
     reason, why = ("MaxReplicas", f"; maxReplicas is {aim}") if case.above else ("FewerSuffice", "")
     return Outcome(replicas, reason, f"{case.demand.message}{why}", "" if replicas == aim else "OneAtATime")

@@ -13,7 +13,8 @@ class Reading:
     """The sums over all partitions whose offsets make sense, since the look before.
 
     `steady` is whether the same number of members was at work at both looks; `workers` is how many of them had
-    something to do for all of the time, and `worked` what these consumed. The last four count partitions that are
+    something to do for all of the time, and `worked` what these consumed. `fullest` is what waits for the member with
+    most before it, 0 when nobody says who reads what. The last four count partitions that are
     left out of some sum: offsets that went backwards or beyond the end, records but no commit, new ones, gone ones.
     """
 
@@ -22,6 +23,7 @@ class Reading:
     seconds: float = 0.0
     steady: bool = False
     unread: int = 0
+    fullest: int = 0
     produced: int = 0
     consumed: int = 0
     workers: int = 0
@@ -51,13 +53,17 @@ def read(sample: GroupSample, previous: GroupSample | None) -> Reading:
     before = {} if previous is None else {(p.topic, p.partition): p for p in previous.partitions}
     waiting = produced = consumed = reset = uncommitted = new = 0
     eaten: dict[str, int] = {}
+    before_each: dict[str, int] = {}
     busy: set[str] = set()
     for now in sample.partitions:
         then = before.get((now.topic, now.partition))
         if _absurd(now, then):
             reset += 1
             continue
-        waiting += unread(now)
+        waits = unread(now)
+        waiting += waits
+        if now.member:
+            before_each[now.member] = before_each.get(now.member, 0) + waits
         uncommitted += now.committed is None and now.end > now.start
         if then is None:
             new += 1
@@ -69,14 +75,16 @@ def read(sample: GroupSample, previous: GroupSample | None) -> Reading:
             eaten[worker] = eaten.get(worker, 0) + now.committed - then.committed
             if now.committed < then.end:
                 busy.add(worker)
+    fullest = max(before_each.values(), default=0)
     if previous is None:
-        return Reading(sample, first=True, unread=waiting, reset=reset, uncommitted=uncommitted)
+        return Reading(sample, first=True, unread=waiting, fullest=fullest, reset=reset, uncommitted=uncommitted)
     steady = sample.stable and previous.stable and sample.members == previous.members
     return Reading(
         sample=sample,
         seconds=max(0.0, sample.taken - previous.taken),
         steady=steady,
         unread=waiting,
+        fullest=fullest,
         produced=produced,
         consumed=consumed,
         workers=min(len(busy), sample.members) if steady else 0,

@@ -6,7 +6,7 @@ it could: that is a lower bound, and all that is known of a group that was never
 
 from dataclasses import dataclass, field, replace
 
-from matrixhub.scaling.history import Window, smoothed
+from matrixhub.scaling.history import Tally, Window, smoothed
 from matrixhub.scaling.lag import Reading
 from matrixhub.scaling.samples import GroupSample
 
@@ -55,11 +55,13 @@ class ConsumerHistory:
     """What is remembered of a group.
 
     Rates are records a second. `arrivals` are averaged; `rising` is what the last two looks both saw above that.
-    `pace` is what a replica consumes, `rate` what it can: `learnt` from a group that was behind, until then the most
-    that it was seen to do.
+    `window` holds what lasting arrivals needed, `recent` all that was needed, `tally` what arrived. `pace` is what a
+    replica consumes, `rate` what it can: `learnt` from a group that was behind, until then the most it was seen to do.
     """
 
     window: Window = field(default_factory=Window)
+    recent: Window = field(default_factory=Window)
+    tally: Tally = field(default_factory=Tally)
     decided: int | None = None
     previous: GroupSample | None = None
     arrivals: float = 0.0
@@ -75,10 +77,14 @@ class ConsumerHistory:
         """Whether nothing was consumed for long though records wait."""
         return self.stretch.seconds >= STUCK and not self.stretch.consumed
 
-    def after(self, reading: Reading) -> "ConsumerHistory":
-        """The history once `reading` was taken: the arrival rate, and the rate of a replica if all were at work."""
+    def after(self, reading: Reading, length: float) -> "ConsumerHistory":
+        """The history once `reading` was taken: what arrives, and what a replica can do if all were at work.
+
+        What arrived is remembered for `length` seconds.
+        """
+        tally = self.tally.after(reading.produced, reading.sample.taken, length)
         if reading.seconds <= 0:
-            return replace(self, previous=reading.sample)
+            return replace(self, previous=reading.sample, tally=tally)
         latest = reading.produced / reading.seconds
         before = latest if self.latest is None else self.latest
         arrivals = latest if self.latest is None else smoothed(self.arrivals, latest, reading.seconds, ARRIVING)
@@ -86,6 +92,7 @@ class ConsumerHistory:
         seen = replace(
             self,
             previous=reading.sample,
+            tally=tally,
             arrivals=arrivals,
             latest=latest,
             rising=max(0.0, min(latest, before) - arrivals),

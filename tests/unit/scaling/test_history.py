@@ -1,7 +1,8 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrixhub.scaling.history import UNSEEN, Window, smoothed
+from matrixhub.scaling.history import UNSEEN, Tally, Window, smoothed
 
 looks = st.lists(st.tuples(st.floats(1, 20), st.integers(1, 30)), min_size=1, max_size=60)
 
@@ -30,6 +31,29 @@ def test_a_watch_begins_anew_after_a_time_without_a_look() -> None:
 def test_nothing_is_watched_before_the_first_look() -> None:
     assert Window().watched(1000) == 0
     assert Window().highest is None
+
+
+@given(st.lists(st.integers(0, 5000), min_size=2, max_size=60), st.floats(1, 60))
+def test_at_the_busiest_rate_all_that_arrived_is_read_with_the_slack(arrived: list[int], slack: float) -> None:
+    """Reading begins with each stretch, so what is left at the end is read within the slack."""
+    tally = Tally()
+    rates = []
+    for look, records in enumerate(arrived):
+        tally = tally.after(records if look else 0, 5.0 * look, 300)
+        rates.append(tally.busiest(slack))
+    waiting = worst = 0.0
+    for records in arrived[1:]:
+        waiting = max(0.0, waiting + records - 5 * max(rates))
+        worst = max(worst, waiting)
+    assert worst <= max(rates) * slack + 1e-6
+
+
+def test_a_steady_stream_is_busy_as_it_is_and_forgotten_after_the_window() -> None:
+    tally = Tally()
+    for look in range(61):
+        tally = tally.after(500 if look else 0, 5.0 * look, 300)
+    assert tally.busiest(0.001) == pytest.approx(100, rel=0.01)
+    assert tally.after(0, 601, 300).busiest(0.001) == 0
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.floats(0.1, 1000))
