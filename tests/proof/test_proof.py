@@ -14,6 +14,7 @@ from tests.e2e.hub import Hub, Operator, objects, until
 from tests.proof.traffic import School, Traffic
 
 from demo import cluster as demo
+from demo.samples import filled
 from stand.cache import build
 from stand.recipes import HELM
 
@@ -54,8 +55,8 @@ def platform(hub: Hub) -> Iterator[Hub]:
 
 def samples(hub: Hub) -> str:
     """The manifests, as one text."""
-    names = ("secrets.yaml", "realtimecluster.yaml", "tenants.yaml")
-    return "\n---\n".join(demo.filled(name, hub.env) for name in names)
+    names = ("admin-secrets.yaml", "realtimecluster.yaml", "tenants.yaml")
+    return "\n---\n".join(filled(name, hub.env) for name in names)
 
 
 def apply_samples(hub: Hub) -> None:
