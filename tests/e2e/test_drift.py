@@ -152,10 +152,10 @@ def repaired_by_resyncs(hub: Hub, tenant: str) -> None:
         checks["topic's config"] = lambda: retention(broker, topic) == str(168 * 3600 * 1000)
         everything = ResourcePatternFilter(ResourceType.TOPIC, f"{tenant}.", ACLResourcePatternType.PREFIXED)
         ours = ACLFilter(f"User:tenant-{tenant}", "*", ACLOperation.ANY, ACLPermissionType.ANY, everything)
-        before = len(broker.describe_acls(ours))
+        before = len(broker.describe_acls(ours)[0])
         assert before
         broker.delete_acls([ours])
-        checks["ACL"] = lambda: len(broker.describe_acls(ours)) == before
+        checks["ACL"] = lambda: len(broker.describe_acls(ours)[0]) == before
         # S3: policy, versioning, lifecycle
         s3.put_bucket_policy(Bucket=bucket, Policy=PUBLIC.replace("BUCKET", bucket))
         checks["bucket's policy"] = lambda: not has_policy(s3, bucket)
