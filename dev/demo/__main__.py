@@ -9,6 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from demo import cluster, event
+from demo.samples import SAMPLES
 
 NEXT = """
 It is running. To try next:
@@ -46,11 +47,9 @@ def main() -> int:
     cluster.stand("start", "operator")
     step(began, "Applying the RealtimeCluster and three Tenants")
     cluster.realtimecluster(env)
-    cluster.kubectl(env, "apply", "-f", str(cluster.SAMPLES / "tenants.yaml"))
+    cluster.kubectl(env, "apply", "-f", str(SAMPLES / "tenants.yaml"))
     try:
-        cluster.kubectl(
-            env, "wait", "--for=condition=Ready", "--timeout=90s", "-f", str(cluster.SAMPLES / "tenants.yaml")
-        )
+        cluster.kubectl(env, "wait", "--for=condition=Ready", "--timeout=90s", "-f", str(SAMPLES / "tenants.yaml"))
     except cluster.Failed:
         cluster.kubectl(env, "get", "tenants,realtimeclusters", "-A", "-o", "wide", quiet=False)
         print("The Tenants are not Ready; `python3 dev/stand logs operator` tells more.", file=sys.stderr)

@@ -7,11 +7,11 @@ import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from demo.samples import SAMPLES, filled
+
 CHECKOUT = Path(__file__).resolve().parents[2]
-SAMPLES = CHECKOUT / "manifests" / "samples"
 
 
 class Failed(Exception):
@@ -47,11 +47,6 @@ def get(env: Mapping[str, str], *words: str) -> Any:
     return json.loads(kubectl(env, "get", *words, "-o", "json"))
 
 
-def filled(name: str, env: Mapping[str, str]) -> str:
-    """A manifest of the samples with its variables filled in."""
-    return Template((SAMPLES / name).read_text()).substitute(env)
-
-
 def install(env: Mapping[str, str]) -> None:
     """The API server knows our resources."""
     kubectl(env, "apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))
@@ -60,7 +55,7 @@ def install(env: Mapping[str, str]) -> None:
 
 def realtimecluster(env: Mapping[str, str]) -> None:
     """The RealtimeCluster `main` in namespace `matrixhub`, and the admin Secrets that it names, exist."""
-    for name in ("secrets.yaml", "realtimecluster.yaml"):
+    for name in ("admin-secrets.yaml", "realtimecluster.yaml"):
         kubectl(env, "apply", "-f", "-", text=filled(name, env))
 
 

@@ -16,7 +16,8 @@ _SOURCES = Path(__file__).parent / "builds"
 KUBERNETES_VERSION = "1.34.4"
 MINIO_VERSION = "0.0.0-20260212201848-7aac2a2c5b7c"
 KAFKA_VERSION = "4.1.0"
-SOCKUDO_VERSION = "5.2.0"
+SOCKUDO_VERSION = "5.2.0"  # as in Dockerfile.gateway
+SOCKUDO_FEATURES = "redis,postgres"
 KSTATUS_VERSION = "0.37.2"  # sigs.k8s.io/cli-utils
 GOPHER_LUA_VERSION = "1.1.2"  # Argo CD's Lua interpreter
 HELM_VERSION = "3.22.0"
@@ -115,7 +116,7 @@ def _sockudo(folder: Path, log: Path) -> None:
     """`bin/` holds the gateway: with the Redis adapter and the Postgres app table, without what needs neither."""
     target = folder / "target"
     source = ["sockudo", "--version", SOCKUDO_VERSION, "--locked"]
-    features = ["--no-default-features", "--features", "redis,postgres"]
+    features = ["--no-default-features", "--features", SOCKUDO_FEATURES]
     into = ["--root", folder, "--target-dir", target]
     logged(["cargo", "install", *source, *features, *into], log, folder, {"CARGO_PROFILE_RELEASE_STRIP": "symbols"})
     shutil.rmtree(target)

@@ -449,16 +449,16 @@ def test_kubectl_get_shows_a_tenants_state_in_words(kubeconfig: str, made: Calla
     told = [condition("Ready", "False")] + [
         condition(f"{each}Ready", "False" if each == "Redis" else "True") for each in types
     ]
-    status = {"message": "Unreachable", "connections": 7, "storage": "12Gi", "conditions": told}
+    status = {"message": "Unreachable", "connections": 7, "conditions": told}
     write_status(kubeconfig, TENANTS, name, status)
 
     brief = table(run(kubeconfig, "get", TENANTS, name))
     wide = table(run(kubeconfig, "get", TENANTS, name, "-o", "wide"))
 
-    assert list(brief) == ["NAME", "CLUSTER", "READY", "STATUS", "CONNECTIONS", "STORAGE", "AGE"]
-    assert list(brief.values())[:-1] == [name, "main", "False", "Unreachable", "7", "12Gi"]
-    assert list(wide)[7:] == ["NAMESPACE", "POSTGRES", "REDIS", "KAFKA", "OBJECTSTORE", "GATEWAY"]
-    assert list(wide.values())[7:] == ["True", "True", "False", "True", "True", "True"]
+    assert list(brief) == ["NAME", "CLUSTER", "READY", "STATUS", "CONNECTIONS", "AGE"]
+    assert list(brief.values())[:-1] == [name, "main", "False", "Unreachable", "7"]
+    assert list(wide)[6:] == ["NAMESPACE", "POSTGRES", "REDIS", "KAFKA", "OBJECTSTORE", "GATEWAY"]
+    assert list(wide.values())[6:] == ["True", "True", "False", "True", "True", "True"]
 
 
 def test_kubectl_get_shows_a_clusters_state_in_words(kubeconfig: str, made: Callable[[Body], Body]) -> None:

@@ -1,25 +1,31 @@
-"""The sample manifests, filled in from the stand, are what a real API server takes."""
+"""The sample manifests, as they are and as the stand has them, are what a real API server takes."""
 
 import re
 import subprocess
-from pathlib import Path
-from string import Template
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 import yaml
 from tests.support import stand_variables
 
-SAMPLES = Path(__file__).parents[2] / "manifests" / "samples"
+from demo.samples import SAMPLES, filled
 
 
-def filled(name: str) -> str:
-    return Template((SAMPLES / name).read_text(encoding="utf-8")).substitute(stand_variables())
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((SAMPLES / name).read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("name", ["secrets.yaml", "realtimecluster.yaml", "tenants.yaml"])
-def test_a_sample_is_accepted(name: str) -> None:
+def unchanged(name: str, _: Mapping[str, str]) -> str:
+    return (SAMPLES / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("read", [unchanged, filled])
+@pytest.mark.parametrize("name", sorted(path.name for path in SAMPLES.glob("*.yaml")))
+def test_a_sample_is_accepted(name: str, read: Callable[[str, Mapping[str, str]], str]) -> None:
     """In namespace `default`, which exists before the samples do."""
-    elsewhere = re.sub(r"namespace: matrixhub$", "namespace: default", filled(name), flags=re.MULTILINE)
+    text = read(name, stand_variables())
+    elsewhere = re.sub(r"namespace: matrixhub$", "namespace: default", text, flags=re.MULTILINE)
     variables = stand_variables()
     crds = SAMPLES.parents[1] / "crds"
     for arguments, text in (
@@ -46,17 +52,15 @@ def test_a_sample_is_accepted(name: str) -> None:
 
 
 def test_the_cluster_names_the_secrets_beside_it() -> None:
-    secrets = {
-        each["metadata"]["name"] for each in yaml.safe_load_all(filled("secrets.yaml")) if each["kind"] == "Secret"
-    }
-    (cluster,) = yaml.safe_load_all(filled("realtimecluster.yaml"))
+    secrets = {each["metadata"]["name"] for each in documents("admin-secrets.yaml") if each["kind"] == "Secret"}
+    (cluster,) = documents("realtimecluster.yaml")
     backends = [each for each in cluster["spec"].values() if "adminSecretRef" in each]
     assert {each["adminSecretRef"]["name"] for each in backends} == secrets
 
 
 def test_the_tenants_live_on_the_cluster() -> None:
-    (cluster,) = yaml.safe_load_all(filled("realtimecluster.yaml"))
-    tenants = list(yaml.safe_load_all(filled("tenants.yaml")))
+    (cluster,) = documents("realtimecluster.yaml")
+    tenants = documents("tenants.yaml")
     assert [each["metadata"]["name"] for each in tenants] == ["greenwood", "riverside", "hillcrest"]
     for each in tenants:
         assert each["spec"]["clusterRef"] == {key: cluster["metadata"][key] for key in ("namespace", "name")}

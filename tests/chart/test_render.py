@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.chart.release import CHART, helm, rendered
 from tests.support import ROOT, cluster, stand_variables
 
@@ -108,13 +110,16 @@ def test_what_is_generated_from_the_chart_is_up_to_date() -> None:
     assert not stale, "run make generate"
 
 
-def test_the_plain_manifests_are_a_base_for_kustomize(tmp_path: Path) -> None:
-    image = {"name": "matrixhub", "newName": "registry.example.com/matrixhub", "newTag": "9"}
+def test_an_overlay_as_the_readme_shows_it_names_the_image_of_operator_and_relays(tmp_path: Path) -> None:
+    (overlay,) = re.findall(r"```yaml\n(resources: .*?)```", (CHART / "README.md").read_text(), re.DOTALL)
     base = os.path.relpath(ROOT / "manifests", tmp_path.resolve())
-    (tmp_path / "kustomization.yaml").write_text(json.dumps({"resources": [base], "images": [image]}))
+    (tmp_path / "kustomization.yaml").write_text(overlay.replace("../matrixhub/manifests", base))
     done = subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "image: registry.example.com/matrixhub:9" in done.stdout
+    (deployment,) = of_kind(list(yaml.safe_load_all(done.stdout)), "Deployment")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com/matrixhub:0.1.0"
+    assert {"name": "MATRIXHUB_IMAGE", "value": container["image"]} in container["env"]
 
 
 def test_monitoring_is_there_when_asked_for() -> None:

@@ -1,5 +1,6 @@
 """A mistake gets a condition with a reason and a sentence that says what to do; no secret is ever told."""
 
+import base64
 import json
 
 from tests.e2e.hub import Hub, until
@@ -72,7 +73,11 @@ def test_no_secret_is_in_any_log_event_or_status(hub: Hub):
     hub.onboard("bad-leak")
     hub.kubectl("-n", "tenant-bad-leak", "delete", "secret", "redis")
     until(lambda: hub.exists("-n", "tenant-bad-leak", "secret", "redis"), 5)
-    secrets = [hub.secret("bad-leak", name)["password"] for name in ("postgres", "redis", "kafka", "object-store")]
+    names = ("postgres", "redis", "kafka", "object-store", "gateway")
+    secrets = [hub.secret("bad-leak", name)["password"] for name in names]
+    secrets.append(hub.secret("bad-leak", "gateway")["PUSHER_ENCRYPTION_MASTER_KEY_BASE64"])
+    accounts = hub.get("secret", "main-accounts", "-n", "matrixhub")["data"]
+    secrets += [base64.b64decode(accounts[f"{role}-password"]).decode() for role in ("gateway", "relay")]
     secrets += [hub.env[name] for name in ("PG_ADMIN_PASSWORD", "REDIS_ADMIN_PASSWORD", "KAFKA_ADMIN_PASSWORD")]
     secrets.append(hub.env["S3_ADMIN_SECRET_KEY"])
     told = hub.operator.log.read_text()

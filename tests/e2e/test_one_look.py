@@ -43,7 +43,7 @@ def test_applying_the_same_again_changes_nothing(hub: Hub):
 def test_the_table_reads_well(hub: Hub):
     hub.onboard("look-table")
     header, row = hub.kubectl("get", "tenant", "look-table").splitlines()
-    assert header.split() == ["NAME", "CLUSTER", "READY", "STATUS", "CONNECTIONS", "STORAGE", "AGE"]
+    assert header.split() == ["NAME", "CLUSTER", "READY", "STATUS", "CONNECTIONS", "AGE"]
     assert row.startswith("look-table")
     assert "True" in row
     wide = hub.kubectl("get", "tenant", "look-table", "-o", "wide").splitlines()[0]

@@ -15,6 +15,7 @@ from tests.proof.shares import shares
 from tests.proof.traffic import School, Traffic
 
 from demo import cluster as demo
+from demo.samples import filled
 from stand.cache import build
 from stand.recipes import HELM
 
@@ -55,8 +56,8 @@ def platform(hub: Hub) -> Iterator[Hub]:
 
 def samples(hub: Hub) -> str:
     """The manifests, as one text."""
-    names = ("secrets.yaml", "realtimecluster.yaml", "tenants.yaml")
-    return "\n---\n".join(demo.filled(name, hub.env) for name in names)
+    names = ("admin-secrets.yaml", "realtimecluster.yaml", "tenants.yaml")
+    return "\n---\n".join(filled(name, hub.env) for name in names)
 
 
 def apply_samples(hub: Hub) -> None:

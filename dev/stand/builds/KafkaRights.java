@@ -6,6 +6,9 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
+import joptsimple.OptionParser;
+import joptsimple.OptionSet;
+import joptsimple.OptionSpec;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.common.acl.AccessControlEntry;
 import org.apache.kafka.common.acl.AccessControlEntryFilter;
@@ -14,14 +17,16 @@ import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.Resource;
 import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourcePatternFilter;
 import org.apache.kafka.common.resource.ResourceType;
+import org.apache.kafka.common.utils.SecurityUtils;
 
 /**
  * Gives one principal exactly the ACLs of a file, in one JVM; kafka-acls would need one start for each line.
  *
- * <p>Usage: KafkaRights client.properties User:name file. A line is "resource-type name pattern-type operation,...".
+ * <p>Usage: KafkaRights client.properties User:name file. A line holds options of kafka-acls.
  */
 public final class KafkaRights {
     public static void main(String[] arguments) throws Exception {
@@ -48,32 +53,31 @@ public final class KafkaRights {
     }
 
     private static Set<AclBinding> read(Path file, String principal) throws Exception {
+        OptionParser parser = new OptionParser(false);
+        OptionSpec<Void> cluster = parser.accepts("cluster");
+        OptionSpec<String> topic = parser.accepts("topic").withRequiredArg();
+        OptionSpec<String> group = parser.accepts("group").withRequiredArg();
+        OptionSpec<String> type = parser.accepts("resource-pattern-type").withRequiredArg().defaultsTo("literal");
+        OptionSpec<String> operations = parser.accepts("operation").withRequiredArg().required();
         Set<AclBinding> bindings = new HashSet<>();
         for (String line : Files.readAllLines(file)) {
-            String[] words = line.replaceFirst("#.*", "").trim().split("\\s+");
-            if (words.length == 1 && words[0].isEmpty()) {
+            if (line.isBlank() || line.startsWith("#")) {
                 continue;
             }
-            if (words.length != 4) {
-                throw new IllegalArgumentException("want: type name pattern operations, got: " + line);
+            OptionSet found = parser.parse(line.trim().split("\\s+"));
+            PatternType matches = PatternType.valueOf(found.valueOf(type).toUpperCase());
+            Set<ResourcePattern> resources = new HashSet<>();
+            if (found.has(cluster)) {
+                resources.add(new ResourcePattern(ResourceType.CLUSTER, Resource.CLUSTER_NAME, PatternType.LITERAL));
             }
-            ResourcePattern pattern = new ResourcePattern(
-                    named(ResourceType.class, words[0]), words[1], named(PatternType.class, words[2]));
-            for (String operation : words[3].split(",")) {
-                bindings.add(new AclBinding(pattern, new AccessControlEntry(
-                        principal, "*", named(AclOperation.class, operation), AclPermissionType.ALLOW)));
+            found.valuesOf(topic).forEach(name -> resources.add(new ResourcePattern(ResourceType.TOPIC, name, matches)));
+            found.valuesOf(group).forEach(name -> resources.add(new ResourcePattern(ResourceType.GROUP, name, matches)));
+            for (String operation : found.valuesOf(operations)) {
+                AccessControlEntry entry = new AccessControlEntry(
+                        principal, "*", SecurityUtils.operation(operation), AclPermissionType.ALLOW);
+                resources.forEach(resource -> bindings.add(new AclBinding(resource, entry)));
             }
         }
         return bindings;
-    }
-
-    /** The constant of that name, however its words are joined: alter-configs, AlterConfigs, ALTER_CONFIGS. */
-    private static <E extends Enum<E>> E named(Class<E> type, String name) {
-        for (E constant : type.getEnumConstants()) {
-            if (constant.name().replace("_", "").equalsIgnoreCase(name.replaceAll("[-_]", ""))) {
-                return constant;
-            }
-        }
-        throw new IllegalArgumentException(name + " is no " + type.getSimpleName());
     }
 }

@@ -117,7 +117,6 @@ TENANT = Kind(
         _condition("Ready", conditions.READY),
         _MESSAGE,
         Column("Connections", ".status.connections", "integer", "WebSocket connections that are open now."),
-        Column("Storage", ".status.storage", description="Data that the tenant keeps in all backends."),
         _AGE,
         *_BACKENDS,
     ),

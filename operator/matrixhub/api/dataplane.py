@@ -119,7 +119,7 @@ class GatewayTls(Model):
     ca_secret_ref: SecretRef | None = None
     """The Secret whose `ca.crt` signs it: tenants' Secrets carry it. Without it a public authority is supposed.
 
-    When changed: Secrets hold it, relays are replaced one at a time.
+    When changed: tenants' Secrets hold it at the next resync; no pod is replaced.
     """
 
 
@@ -129,7 +129,10 @@ class Gateway(Pods):
     model_config = ConfigDict(json_schema_extra=rules(REPLICAS_IN_ORDER))
 
     image: Text
-    """The gateways' image. When changed: gateways are replaced one at a time; browsers of each come back at once."""
+    """The gateways' image, as Dockerfile.gateway makes it.
+
+    When changed: gateways are replaced one at a time; browsers of each come back at once.
+    """
     min_replicas: Whole = Field(default=2, ge=1, le=1000)
     """Gateways at least. When changed: obeyed at the next look, every 5 s."""
     max_replicas: Whole = Field(default=20, ge=1, le=1000)

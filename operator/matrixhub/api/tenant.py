@@ -174,8 +174,6 @@ class TenantStatus(Model):
     """The tenant's namespace."""
     connections: int = 0
     """WebSocket connections that are open now."""
-    storage: str = ""
-    """Data that the tenant keeps in all backends, in words."""
     conditions: Annotated[tuple[Condition, ...], ListType("map", ("type",))] = ()
     """Ready, and one condition for each backend."""
     shares: Annotated[tuple[str, ...], SET] = ()
