@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.cpu import clocks, spent
-from bench.floor import bare, clients, floor
+from bench.floor import BARE, NAMESPACE, Floor
 from bench.onboarding import onboard, remove, single
 from bench.process import Operator
 from bench.realtime import realtime
 from bench.simulation.figures import figures
+from bench.together import together
 from demo import cluster as demo
 from matrixhub.config import Config
 from matrixhub.kube.client import KubeApi
@@ -24,31 +27,30 @@ from matrixhub.kube.resources import TENANT
 
 TENANTS = int(sys.argv[1]) if sys.argv[1:] else 200
 SINGLES = 20
+OURS = ("bench-", "single-")
+"""How the names of all Tenants begin that are made here."""
 
 
 def floors(api: KubeApi) -> dict[str, float]:
-    """Tenants per second of each backend, alone and without the operator."""
-    cluster, made = clients(api)
+    """Tenants per second of each backend, without the operator: alone, and all at once."""
     found = {}
-    for name, backend in made.items():
-        found[f"floor_{name}_tenants_per_s"] = floor(bare(api), cluster, backend, name, TENANTS)
-        backend.close()
-    names = [f"tenant-floor-{number:03d}" for number in range(TENANTS)]
-    # To the end: a namespace that is going costs the API server more than one that is made.
-    demo.kubectl(os.environ, "delete", "namespace", *names)
-    return found
+    for name in (NAMESPACE, *BARE):
+        found[f"floor_{name}_tenants_per_s"] = Floor(api, name, TENANTS).measure()
+    found["floor_slowest_tenants_per_s"] = min(found.values())
+    return found | together(TENANTS)
 
 
-def onboarding(api: KubeApi, operator: Operator, slowest: float) -> dict[str, float]:
-    """A crowd at once beside the slowest floor, and the CPU milliseconds that each Tenant of it costs."""
+def onboarding(api: KubeApi, operator: Operator, floor: Mapping[str, float]) -> dict[str, float]:
+    """A crowd at once beside the floors, and the CPU milliseconds that each Tenant of it costs."""
     crowd = [f"bench-{number:03d}" for number in range(TENANTS)]
-    before = clocks(operator.pid)
+    before = clocks(operator=operator.pid)
     rate = TENANTS / onboard(api, crowd)
-    cost = spent(before, clocks(operator.pid), TENANTS)
+    cost = spent(before, clocks(operator=operator.pid), TENANTS)
     print(f"  {TENANTS} Tenants at once: {rate:.1f}/s", flush=True)
     return {
         "onboard_tenants_per_s": rate,
-        "onboard_floor_ratio": rate / slowest,
+        "onboard_floor_ratio": rate / floor["floor_slowest_tenants_per_s"],
+        "onboard_together_ratio": rate / floor["floor_together_tenants_per_s"],
         **{f"onboard_cpu_ms_{name}": milliseconds for name, milliseconds in cost.items()},
         "onboard_cpu_ms": sum(cost.values()),
     }
@@ -83,8 +85,19 @@ def quiet(api: KubeApi, operator: Operator) -> dict[str, float]:
     }
 
 
+def clear(env: Mapping[str, str], api: KubeApi, operator: Operator) -> None:
+    """No Tenant is left of an earlier benchmark, one that was cut off."""
+    names = [body["metadata"]["name"] for body in api.list(TENANT)]
+    if left := [name for name in names if name.startswith(OURS)]:
+        print(f"Removing {len(left)} Tenants that an earlier benchmark left", flush=True)
+        operator.start()
+        remove(env, left)
+        operator.stop()
+
+
 def main() -> int:
     """The exit status."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     env = demo.environment()
     os.environ.update(env)
     demo.install(env)
@@ -93,12 +106,13 @@ def main() -> int:
     admin = KubeApi(env["KUBECONFIG"])
     found: dict[str, float] = {}
     try:
+        clear(env, admin, operator)
         print(f"Measuring the floor of each backend with {TENANTS} tenants", flush=True)
         found |= floors(KubeApi(env["MATRIXHUB_OPERATOR_KUBECONFIG"]))
         operator.start()
         print("Onboarding", flush=True)
         found |= singles(admin)
-        found |= onboarding(admin, operator, min(found[name] for name in found if name.startswith("floor_")))
+        found |= onboarding(admin, operator, found)
         print("Two resyncs in which nothing changes", flush=True)
         found |= quiet(admin, operator)
         found["rss_mb"] = operator.rss()

@@ -10,19 +10,22 @@ from stand import process
 from stand.state import claimed, state_folder
 
 PARTS = ("kube-apiserver", "etcd", "kube-controller-manager", "postgres", "redis", "kafka", "minio")
-"""The stand's processes that work for a Tenant, beside the operator."""
+"""The stand's processes that work for a Tenant."""
 _TICK = 1000 / os.sysconf("SC_CLK_TCK")
 """Milliseconds of one unit of /proc/*/stat."""
 _PARENT, _OWN, _REAPED = 1, slice(11, 13), slice(13, 15)
 """Positions in /proc/*/stat after the program's name: see proc(5)."""
 
 
-def clocks(operator: int) -> dict[str, float]:
-    """By process, the CPU milliseconds that it and its children, gone or alive, have used up to now."""
+def clocks(**drivers: int) -> dict[str, float]:
+    """By process, the CPU milliseconds that it and its children, gone or alive, have used up to now.
+
+    `drivers` are processes beside the stand's: a name and a pid each.
+    """
     stand = claimed(state_folder())
     found = {part: process.running(stand, part) for part in PARTS} if stand else {}
-    pids = {"operator": operator, **{part: running.pid for part, running in found.items() if running}}
-    table = {pid: fields for pid in process.all_pids() if (fields := _fields(pid))}
+    pids = {**drivers, **{part: running.pid for part, running in found.items() if running}}
+    table = {pid: fields for pid in (os.getpid(), *process.all_pids()) if (fields := _fields(pid))}
     return {name: _TICK * _ticks(pid, table) for name, pid in pids.items() if pid in table}
 
 

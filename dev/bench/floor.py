@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from demo import cluster as demo
+from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
 from matrixhub.backends.contract import Backend, Credential, Intent, Owner, Phase
@@ -14,10 +17,11 @@ from matrixhub.backends.namespace.client import Client as NamespaceClient
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.worker import BATCH
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import NAMESPACE as NAMESPACES
 from matrixhub.kube.resources import REALTIME_CLUSTER, SECRET
 from matrixhub.main import kinds
 
-Clients = Mapping[str, Backend[Any, Any]]
+NAMESPACE = "namespace"
 BARE = ("postgres", "redis", "kafka", "objectstore")
 """The backends that are driven without the operator, beside the namespace."""
 
@@ -38,24 +42,57 @@ def tenant(name: str) -> dict[str, Any]:
     }
 
 
-def bare(api: KubeApi) -> list[Kind]:
-    """The kinds that are driven without the operator."""
-    return [kind for kind in kinds(api) if kind.name in BARE]
+class Floor:
+    """One backend of the RealtimeCluster `main`, driven with the operator's own weak rights, and what it made removed.
 
+    Nothing of an earlier one is there once it is constructed, not even of one that was cut off.
+    """
 
-def clients(api: KubeApi) -> tuple[RealtimeCluster, Clients]:
-    """A client of each backend of the RealtimeCluster `main`, with the operator's own weak rights."""
-    found = api.get(REALTIME_CLUSTER, "main", "matrixhub")
-    if found is None:
-        raise SystemExit("RealtimeCluster matrixhub/main does not exist")
-    cluster = RealtimeCluster.model_validate(found)
-    made: dict[str, Backend[Any, Any]] = {"namespace": NamespaceClient(api)}
-    for kind in bare(api):
-        reference = kind.section(cluster).admin_secret_ref
-        secret = api.get(SECRET, reference.name, "matrixhub") or {}
+    def __init__(self, api: KubeApi, name: str, count: int) -> None:
+        found = api.get(REALTIME_CLUSTER, "main", "matrixhub")
+        if found is None:
+            raise SystemExit("RealtimeCluster matrixhub/main does not exist")
+        self._api, self._name, self._cluster = api, name, RealtimeCluster.model_validate(found)
+        self._tenants = [f"floor-{number:03d}" for number in range(count)]
+        self._kinds = [kind for kind in kinds(api) if kind.name in BARE]
+        self._backend = self._client(api)
+        self._backend.prepare()
+        self.remove()
+        self._wanted = self._intents(Phase.ACTIVE)
+
+    def measure(self) -> float:
+        """Tenants per second; what was made is removed again."""
+        began = time.monotonic()
+        self.make()
+        seconds = time.monotonic() - began
+        self.remove()
+        self._backend.close()
+        return len(self._tenants) / seconds
+
+    def make(self) -> None:
+        """Every tenant has its share."""
+        carry_out(self._backend, self._wanted)
+
+    def remove(self) -> None:
+        """No tenant has one."""
+        if self._name != NAMESPACE:
+            return carry_out(self._backend, self._intents(Phase.DELETED))
+        names = {naming.namespace(tenant) for tenant in self._tenants}
+        # To the end: a namespace that is going costs the API server more than one that is made.
+        if there := [name for body in self._api.list(NAMESPACES) if (name := body["metadata"]["name"]) in names]:
+            demo.kubectl(os.environ, "delete", "namespace", *there)
+        return None
+
+    def _client(self, api: KubeApi) -> Backend[Any, Any]:
+        if self._name == NAMESPACE:
+            return NamespaceClient(api)
+        kind = next(kind for kind in self._kinds if kind.name == self._name)
+        secret = api.get(SECRET, kind.section(self._cluster).admin_secret_ref.name, "matrixhub") or {}
         admin = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
-        made[kind.name] = kind.client(cluster, admin, None)
-    return cluster, made
+        return kind.client(self._cluster, admin, None)
+
+    def _intents(self, phase: Phase) -> list[Intent]:
+        return intents(self._kinds, self._cluster, self._tenants, self._name, phase)
 
 
 def intents(
@@ -69,7 +106,7 @@ def intents(
         owner, resource = Owner("bench", f"uid-{name}"), Tenant.model_validate(body)
         credentials = {kind.name: kind.credential(name) for kind in known}
         living = phase is Phase.ACTIVE
-        secrets = _secrets(known, resource, cluster, owner, credentials) if backend == "namespace" and living else {}
+        secrets = _secrets(known, resource, cluster, owner, credentials) if backend == NAMESPACE and living else {}
         credential = credentials.get(backend) if living else None
         wanted.append(Intent(resource, cluster, phase, owner, credential, secrets=secrets))
     return wanted
@@ -98,16 +135,3 @@ def carry_out(backend: Backend[Any, Any], wanted: Sequence[Intent]) -> None:
         errors = [result.error for result in applied.values() if result.error]
         if errors:
             raise errors[0]
-
-
-def floor(known: Sequence[Kind], cluster: RealtimeCluster, backend: Backend[Any, Any], name: str, count: int) -> float:
-    """Tenants per second of one backend alone; what was made is removed again."""
-    names = [f"floor-{number:03d}" for number in range(count)]
-    backend.prepare()
-    wanted = intents(known, cluster, names, name, Phase.ACTIVE)
-    began = time.monotonic()
-    carry_out(backend, wanted)
-    seconds = time.monotonic() - began
-    if name != "namespace":
-        carry_out(backend, intents(known, cluster, names, name, Phase.DELETED))
-    return count / seconds

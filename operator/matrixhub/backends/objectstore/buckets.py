@@ -160,15 +160,18 @@ class Buckets:
 
     def _create(self, name: str) -> None:
         """The bucket exists. Raises `Transient` when somebody made it since it was looked for: that is judged anew."""
-        where = (
-            {} if self._region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
-        )
         try:
-            self._s3.create_bucket(Bucket=name, **where)  # type: ignore[arg-type]  # region names are a literal in the stubs
+            self._make(name)
         except ClientError as error:
             if code(error) == "BucketAlreadyOwnedByYou":
                 raise Transient("BucketAppeared", f"bucket {name} was just made by somebody else", 1) from error
             raise
+
+    def _make(self, name: str) -> None:
+        where = (
+            {} if self._region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": self._region}}
+        )
+        self._s3.create_bucket(Bucket=name, **where)  # type: ignore[arg-type]  # region names are a literal in the stubs
 
     def _tag(self, action: actions.TagBucket) -> None:
         tags = dict(action.others) | {TENANT_TAG: action.tenant}
@@ -178,8 +181,11 @@ class Buckets:
             tags[RETAINED_TAG] = "true"
         if action.credential:
             tags[CREDENTIAL_TAG] = action.credential
+        self._put_tags(action.name, tags)
+
+    def _put_tags(self, name: str, tags: Mapping[str, str]) -> None:
         tag_set = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-        self._s3.put_bucket_tagging(Bucket=action.name, Tagging={"TagSet": tag_set})  # type: ignore[typeddict-item]
+        self._s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tag_set})  # type: ignore[typeddict-item]
 
     def _empty(self, name: str, deadline: float) -> None:
         """Nothing is left in the bucket. Raises `Transient` once `deadline` (monotonic seconds) has passed."""

@@ -1,6 +1,7 @@
 """The object store of one RealtimeCluster, as the engine drives it."""
 
 import logging
+import re
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
-from minio.error import MinioAdminException
+from minio.error import MinioAdminException, MinioException
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
@@ -25,6 +26,7 @@ from matrixhub.backends.objectstore import actions, desired, plan
 from matrixhub.backends.objectstore.aws import Aws
 from matrixhub.backends.objectstore.buckets import Buckets, code
 from matrixhub.backends.objectstore.minio import Minio, error_body
+from matrixhub.backends.objectstore.minio_buckets import MinioBuckets
 from matrixhub.backends.objectstore.state import State
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
 from matrixhub.tls import REASONS, Files, Trust
@@ -41,8 +43,10 @@ DELETING_SECONDS = 20
 PROBE = "operator-probe-longer-than-any-tenant"
 """In a tenant's place in a name: 37 characters, and a tenant's id has at most 32, so it never exists."""
 
+_ADDRESS = re.compile(r"https?://[^/?#]+/?")
+
 T = TypeVar("T")
-_DRIVER_ERRORS = (BotoCoreError, ClientError, MinioAdminException, HTTPError, zipfile.BadZipFile)
+_DRIVER_ERRORS = (BotoCoreError, ClientError, MinioException, MinioAdminException, HTTPError, zipfile.BadZipFile)
 _REASONS = {
     "InvalidAccessKeyId": "AuthenticationFailed",
     "SignatureDoesNotMatch": "AuthenticationFailed",
@@ -75,6 +79,8 @@ _BUSY = (
     "XMinioAdminNoSuchPolicy",
     "NoSuchEntity",
     "EntityAlreadyExists",
+    "InvalidResponseError",
+    "ServerError",
 )
 """Passes by itself, or something was changed since it was looked at: observing anew settles it."""
 
@@ -97,16 +103,19 @@ class _Connections:
             retries={"total_max_attempts": 2, "mode": "standard"},
             max_pool_connections=THREADS,
             request_checksum_calculation="when_required",
+            parameter_validation=False,  # a sixth of a call's cost, for calls that are all written here
             s3={"addressing_style": "path" if store.endpoint else "auto"},
         )
         verify = self._files.ca or None
         self._s3 = session.client("s3", endpoint_url=store.endpoint, config=config, verify=verify)
         self._s3.meta.events.register("before-call", _counted)
-        self.buckets = Buckets(self._s3, store.provider, store.region)
         self.access: Minio | Aws
         if store.provider == "minio":
-            self.access = Minio(store.endpoint or "", key, secret, self._pool, self.buckets)
+            login = (store.endpoint or "", key, secret, self._pool)
+            self.buckets: Buckets = MinioBuckets(self._s3, store.region, *login)
+            self.access = Minio(*login, self.buckets)
         else:
+            self.buckets = Buckets(self._s3, store.provider, store.region)
             iam = session.client("iam", endpoint_url=store.iam_endpoint, config=config, verify=verify)
             iam.meta.events.register("before-call", _counted)
             self.access = Aws(iam, self.buckets)
@@ -148,7 +157,7 @@ class Client:
                     raise Rejected(
                         "AdminSecretInvalid", f"Secret {self._secret} has no `{key}`: the object store's admin needs it"
                     )
-            if store.provider == "minio" and not (store.endpoint or "").startswith(("http://", "https://")):
+            if store.provider == "minio" and not _ADDRESS.fullmatch(store.endpoint or ""):
                 raise Rejected(
                     "EndpointInvalid", "objectStore.endpoint must be MinIO's address, such as https://minio:9000"
                 )

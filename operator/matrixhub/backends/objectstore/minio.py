@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from itertools import count
 from typing import Any, TypeVar
 from xml.etree import ElementTree as ET
 
@@ -42,25 +43,36 @@ class _Command(Enum):
     REVOKE_TOKENS = "revoke-tokens/builtin"
 
 
-def seal(payload: bytes, secret: str) -> bytes:
-    """The payload in the admin API's encrypted envelope, keyed by PBKDF2 instead of Argon2.
+class _Seal:
+    """Puts payloads into the admin API's encrypted envelope, keyed by PBKDF2 instead of Argon2.
 
     Argon2 costs 50 to 400 ms of a core and 64 MiB, once here and once in the server, which does them one
-    at a time; PBKDF2 costs 4 ms. Both keep the payload from whoever sees the request without the admin's
+    at a time; PBKDF2 costs 4 ms, and here once for all payloads: they share a salt and so a key, and no two have
+    the same nonce. Both keep the payload from whoever sees the request without the admin's
     secret; guessing a weak admin secret from a recorded request is cheaper with PBKDF2, so it must be random.
-    One chunk of at most 16 KiB: salt (32), algorithm (1), nonce (8), AES-GCM text, tag.
     """
-    salt, nonce = os.urandom(32), os.urandom(8)
-    key = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt, _PBKDF2_ROUNDS, 32)
-    head = AES.new(key, AES.MODE_GCM, nonce + bytes(4)).digest()
-    cipher = AES.new(key, AES.MODE_GCM, nonce + (1).to_bytes(4, "little"))
-    cipher.update(b"\x80" + head)
-    text, tag = cipher.encrypt_and_digest(payload)
-    return salt + _PBKDF2 + nonce + text + tag
+
+    def __init__(self, secret: str) -> None:
+        self._salt = os.urandom(32)
+        self._key = hashlib.pbkdf2_hmac("sha256", secret.encode(), self._salt, _PBKDF2_ROUNDS, 32)
+        self._nonces = count()
+
+    def sealed(self, payload: bytes) -> bytes:
+        """One chunk of at most 16 KiB: salt (32), algorithm (1), nonce (8), AES-GCM text, tag."""
+        nonce = next(self._nonces).to_bytes(8, "little")
+        head = AES.new(self._key, AES.MODE_GCM, nonce + bytes(4)).digest()
+        cipher = AES.new(self._key, AES.MODE_GCM, nonce + (1).to_bytes(4, "little"))
+        cipher.update(b"\x80" + head)
+        text, tag = cipher.encrypt_and_digest(payload)
+        return self._salt + _PBKDF2 + nonce + text + tag
 
 
 class _Admin(MinioAdmin):
     """`MinioAdmin` with the calls it lacks, counted."""
+
+    def __init__(self, *, credentials: StaticProvider, **named: Any) -> None:
+        super().__init__(credentials=credentials, **named)
+        self._seal = _Seal(credentials.retrieve().secret_key)
 
     def _url_open(self, *args: Any, **named: Any) -> Any:
         metrics.BACKEND_REQUESTS.labels(backend="objectstore").inc()
@@ -73,7 +85,7 @@ class _Admin(MinioAdmin):
             method="PUT",
             command=_Command.ADD_USER,
             query_params={"accessKey": name},
-            body=seal(body, self._provider.retrieve().secret_key),
+            body=self._seal.sealed(body),
         )
 
     def revoke_tokens(self, name: str) -> None:
