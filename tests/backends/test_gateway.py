@@ -24,7 +24,7 @@ from matrixhub.backends.gateway.client import Client
 from matrixhub.backends.postgres.client import Client as Postgres
 from matrixhub.errors import Conflict, Rejected, Transient
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import DEPLOYMENT
+from matrixhub.kube.resources import DEPLOYMENT, POD
 
 __all__ = ["world"]
 
@@ -353,3 +353,16 @@ def test_the_operator_may_not_touch_workloads_that_are_not_its_own(gateways: Gat
     with pytest.raises(Rejected, match="operator writes only"):
         gateways.api.create(manifest)
     assert gateways.api.get(DEPLOYMENT, "theirs", gateways.namespace) is None
+
+
+def test_the_operator_deletes_no_pod_but_those_of_realtimeclusters(bare: Gateways) -> None:
+    spec = {"containers": [{"name": "it", "image": "localhost/nothing:1", "imagePullPolicy": "Never"}]}
+    labels = {"theirs": {"app.kubernetes.io/name": "gateway"}, "ours": {naming.CLUSTER_LABEL: "main"}}
+    for name, marked in labels.items():
+        metadata = {"name": name, "namespace": bare.namespace, "labels": marked}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        bare.kubectl("create", "-f", "-", text=json.dumps(pod))
+    bare.api.delete(POD, "ours", bare.namespace)
+    with pytest.raises(Rejected, match="writes only in"):
+        bare.api.delete(POD, "theirs", bare.namespace)
+    assert "deletionTimestamp" not in bare.get("pod", "theirs")["metadata"]
