@@ -1,7 +1,16 @@
 """A RealtimeCluster's own life: it stays while Tenants live on it, and what it cannot do it says."""
 
+import contextlib
+
+import psycopg
 import pytest
-from tests.e2e.hub import Hub, until
+import redis
+from tests.e2e.hub import Hub, stopped, until
+
+import demo.event  # noqa: F401  # imports the driver without its warnings
+from matrixhub.api import naming
+
+from kafka.admin import KafkaAdminClient  # isort: skip  # after demo.event, which imports the driver without its warnings
 
 
 @pytest.fixture
@@ -18,9 +27,9 @@ def lake(hub: Hub) -> dict[str, object]:
     return made
 
 
-def status(hub: Hub) -> dict[str, dict[str, str]]:
-    """The conditions of `lake` by type."""
-    found = hub.get("realtimecluster", "lake", "-n", "matrixhub").get("status", {})
+def status(hub: Hub, name: str = "lake") -> dict[str, dict[str, str]]:
+    """The conditions of a RealtimeCluster by type."""
+    found = hub.get("realtimecluster", name, "-n", "matrixhub").get("status", {})
     return {condition["type"]: condition for condition in found.get("conditions", [])}
 
 
@@ -51,3 +60,97 @@ def test_a_consumer_that_is_not_there_is_told_and_holds_up_nothing(hub: Hub, lak
     assert "there is no Deployment nobody" in status(hub)["ScalingActive"]["message"]
     until(lambda: status(hub)["Ready"]["status"] == "True", 15, "the backends are Ready all the same")
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "lake", "--timeout=20s")
+
+
+def root_of_redis(hub: Hub) -> "redis.Redis":
+    env = hub.env
+    return redis.Redis(env["REDIS_HOST"], int(env["REDIS_PORT"]), password=env["REDISCLI_AUTH"], decode_responses=True)
+
+
+def in_redis(hub: Hub, user: str) -> bool:
+    return user in root_of_redis(hub).acl_users()
+
+
+def in_postgres(hub: Hub, role: str) -> tuple[int, ...]:
+    """Roles, schemas and registered rows of that name."""
+    env = hub.env
+    with psycopg.connect(host=env["PGHOST"], port=env["PGPORT"], dbname=env["PGDATABASE"], user=env["PGUSER"],
+                         password=env["PGPASSWORD"]) as root:  # fmt: skip
+        found = root.execute(
+            "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = %(name)s),"
+            " (SELECT count(*) FROM pg_namespace WHERE nspname = %(name)s),"
+            " (SELECT count(*) FROM matrixhub.tenant WHERE role = %(name)s)",
+            {"name": role},
+        ).fetchone()
+    assert found
+    return tuple(map(int, found))
+
+
+def in_kafka(hub: Hub, login: str) -> tuple[bool, bool]:
+    """Whether there are a login and a consumer group of that name."""
+    admin = KafkaAdminClient(
+        bootstrap_servers=hub.env["KAFKA_BOOTSTRAP"],
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=hub.env["KAFKA_ROOT_USER"],
+        sasl_plain_password=hub.env["KAFKA_ROOT_PASSWORD"],
+    )
+    with contextlib.closing(admin):
+        logins = admin.describe_user_scram_credentials([login])
+        groups = {group["group_id"] for group in admin.list_groups()}
+    return bool(logins[login]["credential_infos"]), login in groups
+
+
+def test_a_realtimecluster_takes_along_what_it_had_on_the_backends_also_one_that_was_down(hub: Hub) -> None:
+    main = hub.get("realtimecluster", "main", "-n", "matrixhub")["spec"]
+    spec = {name: main[name] for name in ("postgres", "redis", "kafka", "autoscaling")}
+    small = {"minReplicas": 1, "maxReplicas": 1}
+    made = {
+        "apiVersion": "matrixhub.io/v1alpha1",
+        "kind": "RealtimeCluster",
+        "metadata": {"name": "pond", "namespace": "matrixhub"},
+        "spec": spec | {"gateway": main["gateway"] | small, "relay": main["relay"] | small},
+    }
+    gateway, relay = naming.gateway("matrixhub/pond"), naming.relay("matrixhub/pond")
+    hub.apply(made)
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=90s", "realtimecluster/pond")
+    until(lambda: in_kafka(hub, relay) == (True, True), 30, "the relay is in its group")
+    assert (in_redis(hub, gateway), in_postgres(hub, gateway)) == (True, (1, 1, 1))
+
+    with stopped(hub, "postgres"):
+        hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "pond", "--wait=false")
+        until(lambda: not in_redis(hub, gateway), 15, "Redis is left at once")
+        until(lambda: f"{gateway} in Postgres: Unreachable" in status(hub, "pond")["Ready"]["message"], 30, "it waits")
+        assert status(hub, "pond")["Ready"]["reason"] == "Terminating"
+        until(lambda: in_kafka(hub, relay) == (False, False), 60, "Kafka, once the relay has ended")
+        assert in_kafka(hub, naming.relay("matrixhub/main")) == (True, True)
+    until(lambda: not hub.exists("realtimecluster", "pond", "-n", "matrixhub"), 30, "it goes")
+    assert in_postgres(hub, gateway) == (0, 0, 0)
+    assert in_postgres(hub, naming.gateway("matrixhub/main")) == (1, 1, 1)
+    assert in_redis(hub, naming.gateway("matrixhub/main"))
+    remembered = [root_of_redis(hub).ttl(key) for key in root_of_redis(hub).scan_iter(f"{gateway}:*")]
+    assert -1 not in remembered, "what gateways kept in Redis expires by itself"
+
+
+def test_without_its_admin_secret_a_realtimecluster_says_what_would_stay_and_goes_once_it_is_back(hub: Hub) -> None:
+    secret = hub.get("secret", "redis-admin", "-n", "matrixhub")
+    own = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "puddle-admin", "namespace": "matrixhub"}}
+    own |= {"data": secret["data"]}
+    spec = hub.get("realtimecluster", "main", "-n", "matrixhub")["spec"]
+    hub.apply(
+        own,
+        {
+            "apiVersion": "matrixhub.io/v1alpha1",
+            "kind": "RealtimeCluster",
+            "metadata": {"name": "puddle", "namespace": "matrixhub"},
+            "spec": {"redis": spec["redis"] | {"adminSecretRef": {"name": "puddle-admin"}}},
+        },
+    )
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=30s", "realtimecluster/puddle")
+    hub.kubectl("-n", "matrixhub", "delete", "secret", "puddle-admin")
+    hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "puddle", "--wait=false")
+    until(lambda: "puddle-admin does not exist" in status(hub, "puddle")["Ready"]["message"], 15, "it says so")
+    assert naming.CLUSTER_FINALIZER in status(hub, "puddle")["Ready"]["message"]
+    hub.apply(own)
+    until(lambda: not hub.exists("realtimecluster", "puddle", "-n", "matrixhub"), 15, "it goes")
+    hub.kubectl("-n", "matrixhub", "delete", "secret", "puddle-admin")

@@ -6,6 +6,7 @@ from typing import Any
 
 from matrixhub.api import conditions, naming
 from matrixhub.engine.events import News, Subject, event, name_of
+from matrixhub.engine.parting import Parting, parting
 from matrixhub.engine.registrar import Writes
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Drift, Entry
@@ -89,17 +90,22 @@ class Composer:
         now = datetime.now(UTC)
         identity = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
         residents = self._roster.residents(key)
-        deleting, held = metadata.deletion_timestamp is not None, naming.CLUSTER_FINALIZER in metadata.finalizers
-        if deleting and not (held and residents):
-            # Applying no finalizer takes away the one that was ours.
-            return Writes(finalizer=_manifest("RealtimeCluster", identity)) if held else Writes()
-        finalizer = None
-        if not held:
-            finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})
+        if metadata.deletion_timestamp is not None and not plane.held:
+            return Writes()
+        kinds = self._roster.services(plane)
+        parted = parting(plane, kinds, now) if plane.leaving else Parting()
         news = self._news.pop(key, [])
-        services = [kind.name for kind in self._roster.services(plane)]
+        if plane.leaving and not parted.waiting:
+            news += [News("AccountLeft", left, now, "Warning") for left in parted.left]
+            told = tuple(event(_subject_of(plane), each) for each in news)
+            # Applying no finalizer takes away the one that was ours.
+            return Writes(_manifest("RealtimeCluster", identity), None, told, key)
+        finalizer = None
+        if not plane.held:
+            finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})
+        services = [kind.name for kind in kinds]
         before = plane.cluster.status
-        status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now)
+        status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now, parted.waiting)
         return Writes(
             finalizer,
             _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,

@@ -200,7 +200,7 @@ def test_the_secrets_of_a_tenant_that_was_just_made_are_not_looked_for(on):
 def test_a_deleted_tenant_whose_cluster_is_gone_waits_and_says_how_to_end_it(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()
-        stage.controller.cluster_gone(MAIN, "c")
+        stage.controller.clusters.gone(MAIN, "c")
         stage.deleted()
         assert stage.composed().finalizer is None
         assert stage.condition()["reason"] == "Terminating"
@@ -215,7 +215,7 @@ def test_a_cluster_made_anew_owes_its_tenants_everything(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()
         stage.cluster("redis", "kafka", uid="d")
-        stage.controller.cluster_gone(MAIN, "c")
+        stage.controller.clusters.gone(MAIN, "c")
         assert stage.condition()["status"] == "Unknown"
         assert stage.queued("namespace") == ["a"]
         stage.ends("namespace", "redis", "kafka", actions=("Made it",))

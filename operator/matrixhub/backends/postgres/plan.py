@@ -1,6 +1,7 @@
 """The steps from what exists in Postgres to what should, for one tenant. Pure."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from matrixhub.backends.contract import Mark, Owner
 from matrixhub.backends.postgres.desired import fingerprint
@@ -177,6 +178,8 @@ Action = (
     | Forget
 )
 
+Step = TypeVar("Step")
+
 
 def plan(desired: Share, observed: Share) -> tuple[Action, ...]:
     """The steps from observed to desired; none when nothing is to be done.
@@ -339,10 +342,10 @@ def _removal(desired: Share, observed: Share) -> tuple[Action, ...]:
     return tuple(steps)
 
 
-def transactions(actions: tuple[Action, ...]) -> tuple[tuple[Action, ...], ...]:
+def transactions(actions: tuple[Step, ...]) -> tuple[tuple[Step, ...], ...]:
     """The plan cut where a commit must come between: doors are shut before sessions end, and data is slow."""
-    cut: list[tuple[Action, ...]] = []
-    run: list[Action] = []
+    cut: list[tuple[Step, ...]] = []
+    run: list[Step] = []
     for action in actions:
         if isinstance(action, EndSessions | AddPartition | DeleteData):
             cut += [(*run,), (action,)] if run else [(action,)]
