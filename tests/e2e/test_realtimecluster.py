@@ -1,13 +1,15 @@
 """A RealtimeCluster's own life: it stays while Tenants live on it, and what it cannot do it says."""
 
 import contextlib
+import threading
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 import redis
 from tests.e2e.hub import Hub, stopped, until
 
-import demo.event  # noqa: F401  # imports the driver without its warnings
+from demo.event import login, reader
 from matrixhub.api import naming
 
 from kafka.admin import KafkaAdminClient  # isort: skip  # after demo.event, which imports the driver without its warnings
@@ -59,6 +61,74 @@ def test_a_consumer_that_is_not_there_is_told_and_holds_up_nothing(hub: Hub, lak
     until(lambda: status(hub).get("ScalingActive", {}).get("status") == "False", 15, "the condition")
     assert "there is no Deployment nobody" in status(hub)["ScalingActive"]["message"]
     until(lambda: status(hub)["Ready"]["status"] == "True", 15, "the backends are Ready all the same")
+    hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "lake", "--timeout=20s")
+
+
+@contextlib.contextmanager
+def reading(hub: Hub, tenant: str, group: str, topic: str) -> Iterator[None]:
+    """A slow member of the tenant's group, which commits what it has read: 20 records, five times a second."""
+    enough = threading.Event()
+
+    def read() -> None:
+        with reader(hub.env, tenant, group, topic) as consumer:
+            while not enough.wait(0.2):
+                if consumer.poll(timeout_ms=500, max_records=20):
+                    consumer.commit()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def test_a_statefulset_that_consumes_grows_with_its_lag(hub: Hub, lake: dict[str, object]) -> None:
+    tenant, group = "lake-marks", "lake-marks.marks"
+    topic = f"{tenant}.exams.marked"
+    labels = {"app": "marks"}
+    hub.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "marks", "namespace": "matrixhub"},
+            "spec": {
+                "serviceName": "marks",
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "marks", "image": "localhost/pause:1"}]},
+                },
+            },
+        }
+    )
+    target = {"kind": "StatefulSet", "name": "marks"}
+    consumer = {"name": "marks", "targetRef": target, "consumerGroup": group, "topics": [topic]}
+    consumer |= {"maxReplicas": 3, "targetDrain": "10s"}
+    hub.apply({**lake, "spec": {**lake["spec"], "consumers": [consumer]}})  # type: ignore[dict-item]
+    exams = {"domain": "exams", "events": ["marked"], "partitions": 3}
+    at = {"clusterRef": {"namespace": "matrixhub", "name": "lake"}, "deletionPolicy": "Delete"}
+    hub.apply({**hub.tenant(tenant), "spec": at | {"kafka": {"topics": [exams]}}})
+    hub.ready(tenant)
+
+    def grown() -> bool:
+        wanted = hub.get("statefulset", "marks", "-n", "matrixhub")["spec"]["replicas"]
+        assert wanted > 1, hub.get("realtimecluster", "lake", "-n", "matrixhub")["status"]["scaling"]
+        return True
+
+    with login(hub.env, tenant) as producer, reading(hub, tenant, group, topic):
+        for _ in range(12_000):
+            producer.send(topic, b"a mark")
+        producer.flush(30)
+        until(grown, 60, "it grows")
+        until(lambda: hub.exists("pod", "marks-1", "-n", "matrixhub"), 15, "its next pod is made")
+
+    (told,) = hub.get("realtimecluster", "lake", "-n", "matrixhub")["status"]["scaling"]
+    assert told["name"] == "marks"
+    assert "records wait" in told["message"]
+    hub.kubectl("-n", "matrixhub", "delete", "statefulset", "marks")
+    hub.delete(tenant)
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "lake", "--timeout=20s")
 
 
