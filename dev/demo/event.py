@@ -18,7 +18,7 @@ from demo.cluster import get
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
-    from kafka import KafkaProducer  # type: ignore[import-untyped]
+    from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]
 
 PATIENCE = 60.0
 """Seconds until the event has to be there: a relay that just started joins its group first."""
@@ -33,16 +33,29 @@ def secret(env: Mapping[str, str], tenant: str, name: str) -> dict[str, str]:
 @contextmanager
 def login(env: Mapping[str, str], tenant: str) -> Iterator[Any]:
     """A producer that is logged in as the tenant."""
-    held = secret(env, tenant, "kafka")
-    producer = KafkaProducer(
-        bootstrap_servers=held["bootstrapServers"].split(","),
-        security_protocol=held["securityProtocol"],
-        sasl_mechanism=held["saslMechanism"],
-        sasl_plain_username=held["username"],
-        sasl_plain_password=held["password"],
-    )
+    producer = KafkaProducer(**_settings(env, tenant))
     yield producer
     producer.close()
+
+
+@contextmanager
+def reader(env: Mapping[str, str], tenant: str, group: str, topic: str) -> Iterator[Any]:
+    """A consumer that is logged in as the tenant, reads from the beginning, and commits when told to."""
+    how = {"group_id": group, "auto_offset_reset": "earliest", "enable_auto_commit": False}
+    consumer = KafkaConsumer(topic, **how, **_settings(env, tenant))
+    yield consumer
+    consumer.close()
+
+
+def _settings(env: Mapping[str, str], tenant: str) -> dict[str, Any]:
+    held = secret(env, tenant, "kafka")
+    return {
+        "bootstrap_servers": held["bootstrapServers"].split(","),
+        "security_protocol": held["securityProtocol"],
+        "sasl_mechanism": held["saslMechanism"],
+        "sasl_plain_username": held["username"],
+        "sasl_plain_password": held["password"],
+    }
 
 
 def produced(env: Mapping[str, str], tenant: str, topic: str, value: Mapping[str, Any]) -> None:

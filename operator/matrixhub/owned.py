@@ -101,7 +101,8 @@ class Guard:
             return
         metadata = body["metadata"]
         if cluster := (metadata.get("labels") or {}).get(naming.CLUSTER_LABEL):
-            self._controller.workload_changed(f"{metadata['namespace']}/{cluster}", accounts=body["kind"] == "Secret")
+            key = f"{metadata['namespace']}/{cluster}"
+            self._controller.clusters.workload_changed(key, accounts=body["kind"] == "Secret")
         else:
             self._controller.owned_changed(tenant_of(metadata), manager(metadata) if change != "DELETED" else "")
 

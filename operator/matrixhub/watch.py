@@ -39,10 +39,10 @@ def registry(controller: Controller, shown: Shown) -> kopf.OperatorRegistry:
         if event["type"] == "DELETED":
             metadata = body["metadata"]
             shown.forget(metadata["uid"])
-            controller.cluster_gone(f"{metadata['namespace']}/{metadata['name']}", metadata["uid"])
+            controller.clusters.gone(f"{metadata['namespace']}/{metadata['name']}", metadata["uid"])
         else:
             shown.note(body["metadata"])
-            controller.cluster_seen(body)
+            controller.clusters.seen(body)
 
     return handlers
 

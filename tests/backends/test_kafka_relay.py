@@ -11,6 +11,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner, Phase, ServiceAccount, Survey
 from matrixhub.backends.kafka.client import Client
 from matrixhub.backends.kafka.session import messages
+from matrixhub.errors import Transient
 
 # After the import above, which knows how to import the driver without its warnings.
 from kafka.admin import NewTopic, UserScramCredentialDeletion, UserScramCredentialUpsertion  # isort: skip
@@ -221,6 +222,71 @@ def test_a_login_that_is_not_ours_is_told_and_never_touched(hub: Hub, stand: Map
         assert can_log_in(Login(cluster, login, "somebody's"))
     finally:
         client.close()
+        hub.root.admin().alter_user_scram_credentials([UserScramCredentialDeletion(login, "SCRAM-SHA-512")])
+
+
+def leaves(hub: Hub, cluster: RealtimeCluster, of: str = "hub") -> Survey:
+    """What a client tells that is to see the relay's account out."""
+    admin = {"username": hub.admin.username, "password": hub.admin.password}
+    client = Client(cluster, admin, replace(account(cluster, "", of), leaving=True))
+    try:
+        return client.prepare()
+    finally:
+        client.close()
+
+
+def groups(hub: Hub) -> set[str]:
+    return {group["group_id"] for group in hub.root.admin().list_groups()}
+
+
+def acls_of(hub: Hub, login: str) -> int:
+    """How many ACLs the login has, and how many marks there are for it."""
+    have = hub.root.raw(messages.DescribeAclsRequest(1, None, 1, f"User:{login}", None, 1, 1)).resources
+    marks = hub.root.raw(messages.DescribeAclsRequest(7, login, 3, None, None, 1, 1)).resources
+    return len(have) + len(marks)
+
+
+def test_a_login_that_leaves_takes_its_rights_and_its_group_along_once_nobody_reads(hub: Hub) -> None:
+    cluster = with_relay(hub.stand, "re-leaving")
+    login = naming.relay(cluster.key)
+    made = Client(cluster, {"username": hub.admin.username, "password": hub.admin.password}, account(cluster))
+    made.prepare()
+    made.close()
+    add_acl(hub, login, f"{ONE}.exams.started", operation=3)
+    relay = Login(cluster, login, PASSWORD)
+    send(hub.login(ONE).producer(), f"{ONE}.exams.started", b"event")
+    consumer = relay.consumer(f"{ONE}.exams.started", group_id=login)
+    read(consumer, 1)
+    commit(consumer)
+    assert login in groups(hub)
+
+    with pytest.raises(Transient, match=login) as in_use:
+        leaves(hub, cluster)
+    assert in_use.value.reason == "GroupInUse"
+    relay.close()
+    survey = leaves(hub, cluster)
+    assert survey.vacated
+    assert f"Deleted consumer group {login}" in survey.repaired
+    assert login not in groups(hub)
+    assert acls_of(hub, login) == 0
+    assert not can_log_in(Login(cluster, login, PASSWORD))
+    again = leaves(hub, cluster)
+    assert (again.vacated, again.repaired) == (True, ())
+    assert can_log_in(Login(hub.cluster, naming.relay(hub.cluster.key), PASSWORD)), "the other relay's stays"
+
+
+def test_a_login_that_is_not_ours_outlives_the_realtimecluster(hub: Hub, relay: Login) -> None:
+    assert leaves(hub, hub.cluster, of="another-hub").repaired == ()
+    assert can_log_in(relay)
+    cluster = with_relay(hub.stand, "re-alike")
+    login = naming.relay(cluster.key)
+    mine = [UserScramCredentialUpsertion(login, "SCRAM-SHA-512", "somebody's", 4096)]
+    hub.root.admin().alter_user_scram_credentials(mine)
+    try:
+        survey = leaves(hub, cluster)
+        assert (survey.vacated, survey.repaired) == (True, ())
+        assert can_log_in(Login(cluster, login, "somebody's"))
+    finally:
         hub.root.admin().alter_user_scram_credentials([UserScramCredentialDeletion(login, "SCRAM-SHA-512")])
 
 

@@ -1,18 +1,21 @@
 """The gateways' role: a schema of its own, no row of any tenant; and what tenants see of it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
 from tests.backends.postgres_world import World, world
 
-from matrixhub.backends.contract import Owner, ServiceAccount
+from matrixhub.backends.contract import Owner, ServiceAccount, Survey
 from matrixhub.backends.postgres.client import Client
 
 __all__ = ["world"]
 
 NAME = "gateway-0a1b2c3d"
 ACCOUNT = ServiceAccount(Owner("hub", "uid-main"), NAME, "the-gateways-password-of-32-chars")
+
+LEAVING = replace(ACCOUNT, password="", leaving=True)
 
 
 def client_of(world: World, account: ServiceAccount = ACCOUNT) -> Client:
@@ -167,3 +170,82 @@ def test_a_power_that_cannot_be_taken_away_is_told(world: World, client: Client)
     world.root.execute(f'ALTER ROLE "{NAME}" NOBYPASSRLS SUPERUSER')
     (finding,) = client.prepare().findings
     assert finding.reason == "RoleIsSuperuser"
+
+
+def left(world: World, account: ServiceAccount = LEAVING) -> Survey:
+    """What a client tells that is to see the account out."""
+    client = client_of(world, account)
+    survey = client.prepare()
+    client.close()
+    return survey
+
+
+def remains(world: World) -> tuple[int, ...]:
+    """Roles, schemas and rows of the registry of that name, and who may still connect to the database by it."""
+    row = world.root.execute(
+        "SELECT (SELECT count(*) FROM pg_roles WHERE rolname = %(name)s),"
+        " (SELECT count(*) FROM pg_namespace WHERE nspname = %(name)s),"
+        " (SELECT count(*) FROM matrixhub.tenant WHERE role = %(name)s),"
+        " (SELECT count(*) FROM pg_database d, aclexplode(d.datacl) a WHERE d.datname = current_database()"
+        "  AND a.grantee <> 0 AND a.grantee NOT IN (SELECT oid FROM pg_roles))",
+        {"name": NAME},
+    ).fetchone()
+    assert row
+    return tuple(map(int, row))
+
+
+def test_an_account_that_leaves_takes_its_schema_and_its_sessions_along(world: World, client: Client) -> None:
+    made = world.tenant("pg-stays")
+    session = gateway(world)
+    session.execute(f'CREATE TABLE "{NAME}".applications (id text)')
+    survey = left(world)
+    assert survey.vacated
+    assert f"Dropped schema {NAME}" in survey.repaired
+    assert f"Dropped role {NAME}" in survey.repaired
+    assert remains(world) == (0, 0, 0, 0)
+    with pytest.raises(psycopg.OperationalError):
+        session.execute("SELECT 1")
+    again = left(world)
+    assert (again.repaired, again.vacated) == ((), True)
+    with world.login(made) as tenant:
+        assert tenant.execute("SELECT 1").fetchone() == (1,)
+    world.remove("pg-stays")
+
+
+def test_an_account_that_was_never_there_has_left(world: World) -> None:
+    drop(world)
+    assert left(world).vacated
+    assert remains(world) == (0, 0, 0, 0)
+
+
+def test_a_predecessors_account_goes_and_another_hubs_stays(world: World, client: Client) -> None:
+    foreign = replace(LEAVING, owner=Owner("another-hub", "uid-main"))
+    assert left(world, foreign).vacated
+    assert remains(world)[:3] == (1, 1, 1)
+    gateway(world).close()
+    assert left(world, replace(LEAVING, owner=Owner("hub", "uid-later"))).vacated
+    assert remains(world) == (0, 0, 0, 0)
+
+
+def test_a_look_alike_outlives_the_realtimecluster(world: World) -> None:
+    world.root.execute(f'CREATE ROLE "{NAME}" LOGIN PASSWORD \'mine\'; CREATE SCHEMA "{NAME}" AUTHORIZATION "{NAME}"')
+    survey = left(world)
+    assert (survey.vacated, survey.repaired) == (True, ())
+    with world.connect(NAME, "mine") as session:
+        session.execute(f'CREATE TABLE "{NAME}".theirs (id int)')
+    drop(world)
+
+
+def test_somebody_elses_schema_of_that_name_stays(world: World, client: Client) -> None:
+    world.root.execute(f'ALTER SCHEMA "{NAME}" OWNER TO CURRENT_USER; CREATE TABLE "{NAME}".theirs (id int)')
+    assert left(world).vacated
+    assert remains(world) == (0, 1, 0, 0)
+    drop(world)
+
+
+def test_an_account_that_somebody_made_a_superuser_stays_and_is_told(world: World, client: Client) -> None:
+    world.root.execute(f'ALTER ROLE "{NAME}" SUPERUSER')
+    survey = left(world)
+    assert (survey.vacated, survey.findings[0].reason) == (False, "RoleIsSuperuser")
+    world.root.execute(f'ALTER ROLE "{NAME}" NOSUPERUSER')
+    assert left(world).vacated

@@ -1,6 +1,7 @@
 """The gateways' ACL user: what it may do and what not, after a restart, and when others change it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,14 @@ from tests.backends.redis_server import SECRET, Server, converge, eventually, lo
 from tests.backends.test_redis_isolation import every_command, words
 from tests.support import intent
 
-from matrixhub.backends.contract import Owner, ServiceAccount
+from matrixhub.backends.contract import Owner, ServiceAccount, Survey
 from matrixhub.backends.redis.client import Client
 from matrixhub.backends.redis.commands import ALLOWED, GATEWAY
 
 NAME = "gateway-0a1b2c3d"
 ACCOUNT = ServiceAccount(Owner("hub", "uid-main"), NAME, "the-gateways-password-of-32-chars")
+
+LEAVING = replace(ACCOUNT, password="", leaving=True)
 
 
 @pytest.fixture
@@ -163,3 +166,67 @@ def test_a_user_of_that_name_without_our_mark_is_told_and_left_alone(server: Ser
     assert NAME in findings[0].message
     assert root.acl_getuser(NAME) == before
     client.close()
+
+
+def left(*servers: Server, account: ServiceAccount = LEAVING) -> Survey:
+    """What a client tells that is to see the account out."""
+    client = Client(redis_cluster(*(server.address for server in servers)), SECRET, account)
+    survey = client.prepare()
+    client.close()
+    return survey
+
+
+def test_a_user_that_leaves_is_gone_and_so_are_its_connections(server: Server, client: Client) -> None:
+    green = intent("rs-green", redis_cluster(server.address))
+    converge(client, green)
+    with gateway(server) as user, login(server.port, green) as tenant:
+        user.ping()
+        survey = left(server)
+        assert (survey.vacated, survey.repaired) == (True, (f"Removed ACL user {NAME} on {server.address}",))
+        with pytest.raises(redis.RedisError):
+            user.ping()
+        assert tenant.ping()
+    assert NAME not in server.root().acl_users()
+    assert (left(server).vacated, left(server).repaired) == (True, ())
+
+
+def test_a_user_that_left_does_not_come_back_with_the_acl_file(tmp_path: Path) -> None:
+    with Server(tmp_path, aclfile=True) as server:
+        client = Client(redis_cluster(server.address), SECRET, ACCOUNT)
+        client.prepare()
+        client.prepare()
+        client.close()
+        server.restart()
+        eventually(lambda: works(server))
+        assert left(server).vacated
+        server.restart()
+        eventually(lambda: server.root().ping())
+        assert not works(server)
+
+
+def test_another_hubs_user_and_one_without_a_mark_stay(server: Server, client: Client) -> None:
+    assert left(server, account=replace(LEAVING, owner=Owner("another-hub", "uid-main"))).vacated
+    assert works(server)
+    root = server.root()
+    root.execute_command("ACL", "DELUSER", NAME)
+    root.execute_command("ACL", "SETUSER", NAME, "on", ">mine", "~*", "+@all")
+    before = root.acl_getuser(NAME)
+    survey = left(server)
+    assert (survey.vacated, survey.repaired) == (True, ())
+    assert root.acl_getuser(NAME) == before
+
+
+def test_it_has_not_left_before_it_has_left_every_node(tmp_path: Path, server: Server, client: Client) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    with Server(other) as second:
+        both = Client(redis_cluster(server.address, second.address), SECRET, ACCOUNT)
+        both.prepare()
+        both.close()
+        second.stop()
+        survey = left(server, second)
+        assert not survey.vacated
+        assert any(second.address in finding.message for finding in survey.findings)
+        assert not works(server)
+        second.start()
+        assert left(server, second).vacated

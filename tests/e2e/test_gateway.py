@@ -394,6 +394,31 @@ def test_gateways_find_one_another_again_after_redis_was_restarted(town: Town, b
     assert town.ready() == before
 
 
+def test_gateways_that_gave_up_on_redis_while_no_operator_ran_are_ready_again_within_a_minute_of_its_start(
+    town: Town, browser: Any
+) -> None:
+    before = town.settled()
+    ann = browser(town.green, "ann").connected().enters(PUBLIC[0])
+    town.hub.operator.kill()
+    town.hub.stand("restart", "redis")
+    until(lambda: not town.ready(), 30, "none is ready")
+    time.sleep(5)  # sockudo has tried for the last time by now
+    assert {pod["metadata"]["name"] for pod in town.pods()} == before
+    since = len(ann.told)
+
+    town.hub.operator.start()
+    until(lambda: len(town.ready()) == len(before), 60, "all are ready again")
+    assert not before & set(town.ready())
+    for host in town.ready().values():
+        assert admits(host, PORT, town.green.key)
+    ann.connected(30, since=since)
+    ann.hears(20, since=since, channel=PUBLIC[0], event="pusher:subscription_succeeded")
+    town.green.publish(PUBLIC[0], "back", "x")
+    ann.hears(since=since, channel=PUBLIC[0], event="back")
+    told = "".join(event["message"] for event in town.hub.get("events", *CLUSTER)["items"])
+    assert "gave up on Redis" in told
+
+
 def test_gateways_outlive_a_restart_of_postgres(town: Town, browser: Any) -> None:
     hosts, before = town.two(), town.ready()
     ann = browser(town.green, "ann", pod=hosts[0]).connected().enters(PUBLIC[0])

@@ -20,8 +20,6 @@ UNSEEN = frozenset({"bind"})
 RARE = {
     ("matrixhub.io", "tenants", "get"): "whether what the watch does not show still exists",
     ("matrixhub.io", "realtimeclusters", "get"): "likewise",
-    ("apps", "statefulsets/scale", "get"): "a consumer may be a StatefulSet; those of the tests are Deployments",
-    ("apps", "statefulsets/scale", "patch"): "likewise",
 }
 """Rights that not every run of the tests meets, and what for."""
 CREATED, FORBIDDEN = 201, 403

@@ -48,7 +48,15 @@ REASON = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*)*")
 @cache
 def reasons() -> set[str]:
     """Every reason that the code can give."""
-    found = {"Unreachable", "Conflict", "Recovered", "DriftRepaired", "ValidMetrics", "SuccessfulRescale"}
+    found = {
+        "AccountLeft",
+        "Conflict",
+        "DriftRepaired",
+        "Recovered",
+        "SuccessfulRescale",
+        "Unreachable",
+        "ValidMetrics",
+    }
     for path in sorted(CODE.rglob("*.py")):
         tree = ast.parse(path.read_text())
         constants = {

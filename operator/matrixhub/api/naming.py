@@ -111,6 +111,11 @@ def relay(cluster: str) -> str:
     return f"relay-{_digest(cluster, 4).hex()}"
 
 
+def service_login(role: str, cluster: str) -> str:
+    """What the `gateway` or the `relay` of the RealtimeCluster `namespace/name` logs in as."""
+    return {"gateway": gateway, "relay": relay}[role](cluster)
+
+
 def accounts_secret(name: str) -> str:
     """The Secret with what a RealtimeCluster's gateways and relay log in with."""
     return f"{name}-accounts"

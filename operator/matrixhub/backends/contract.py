@@ -89,11 +89,15 @@ class Credential:
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """What a RealtimeCluster's own gateways or relay log in with. `owner.uid` is the RealtimeCluster's."""
+    """What a RealtimeCluster's own gateways or relay log in with. `owner.uid` is the RealtimeCluster's.
+
+    `leaving`: the RealtimeCluster goes, and the account with all that belongs to it is to be gone.
+    """
 
     owner: Owner
     login: str
     password: str = field(repr=False)
+    leaving: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Survey:
-    """The shared part of a backend, after `prepare`: its version, what was changed there, what is wrong."""
+    """The shared part of a backend, after `prepare`: its version, what was changed there, what is wrong.
+
+    `vacated`: the account that is leaving has left, wherever it was ours.
+    """
 
     version: str
     repaired: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    vacated: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from matrixhub.kube.client import KubeApi
 from matrixhub.kube.manifests import owner_reference
 from matrixhub.kube.resources import SECRET, Manifest
 
+ROLES = ("gateway", "relay")
+
 
 class Accounts:
     """Reads the Secret `<cluster>-accounts`, or makes it; safe to share between threads."""
@@ -21,16 +23,21 @@ class Accounts:
         self._hub = hub
         self._alone = threading.Lock()
 
-    def of(self, cluster: RealtimeCluster, role: str) -> ServiceAccount | None:
+    def of(self, cluster: RealtimeCluster, role: str, *, leaving: bool = False) -> ServiceAccount | None:
         """The account of `gateway` or `relay`; None where the RealtimeCluster runs no such thing.
 
+        One that is leaving needs no password, and may be of something that once ran and went out of the spec.
         Raises Rejected when a Secret of that name exists that is not ours.
         """
-        if not role or getattr(cluster.spec, role) is None:
+        if not role:
+            return None
+        owner = Owner(self._hub, cluster.metadata.uid, cluster.spec.adopt_from)
+        if leaving:
+            return ServiceAccount(owner, naming.service_login(role, cluster.key), "", leaving=True)
+        if getattr(cluster.spec, role) is None:
             return None
         with self._alone:
             data = self._data(cluster)
-        owner = Owner(self._hub, cluster.metadata.uid, cluster.spec.adopt_from)
         return ServiceAccount(owner, data[f"{role}-login"], data[f"{role}-password"])
 
     def _data(self, cluster: RealtimeCluster) -> dict[str, str]:
@@ -42,9 +49,8 @@ class Accounts:
             raise Rejected("Conflict", f"Secret {namespace}/{name} is not Matrix Hub's: remove or rename it")
         held = {key: base64.b64decode(value).decode(errors="replace") for key, value in _items(there)}
         wanted = {
-            "gateway-login": naming.gateway(cluster.key),
-            "relay-login": naming.relay(cluster.key),
-            **{key: _kept(held.get(key, "")) for key in ("gateway-password", "relay-password")},
+            **{f"{role}-login": naming.service_login(role, cluster.key) for role in ROLES},
+            **{key: _kept(held.get(key, "")) for key in (f"{role}-password" for role in ROLES)},
         }
         if held != wanted:
             self._write(cluster, name, wanted, exists=there is not None)

@@ -29,7 +29,7 @@ class Chronicle:
     """Remembers what it told of each resource, by `Tenant/name` or `RealtimeCluster/namespace/name`."""
 
     def __init__(self, trail: Trail) -> None:
-        self._trail = trail
+        self.trail = trail
         self._known: dict[str, _Known] = {}
         self._touched: dict[str, str] = {}
 
@@ -95,7 +95,7 @@ class Chronicle:
         self._tell("SuccessfulRescale", sentence, cluster=cluster, changes=(change,), event=event)
 
     def _tell(self, reason: str, message: str, **about: Any) -> None:
-        self._trail.add(Record(time=datetime.now(UTC), reason=reason, message=message, **about))
+        self.trail.add(Record(time=datetime.now(UTC), reason=reason, message=message, **about))
 
 
 class _First(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any
 from matrixhub.api import conditions, naming
 from matrixhub.backends.contract import Phase
 from matrixhub.engine.events import News, Subject, event, name_of
+from matrixhub.engine.parting import Parting, parting
 from matrixhub.engine.registrar import Writes
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Drift, Entry
@@ -106,17 +107,22 @@ class Composer:
         now = datetime.now(UTC)
         identity = {"name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid}
         residents = self._roster.residents(key)
-        deleting, held = metadata.deletion_timestamp is not None, naming.CLUSTER_FINALIZER in metadata.finalizers
-        if deleting and not (held and residents):
+        if metadata.deletion_timestamp is not None and not plane.held:
+            return Writes()
+        kinds = self._roster.services(plane)
+        parted = parting(plane, kinds, now) if plane.leaving else Parting()
+        news = [*self._news.get(key, [])]
+        if plane.leaving and not parted.waiting:
+            news += [News("AccountLeft", left, now, "Warning") for left in parted.left]
+            told = tuple(event(_subject_of(plane), each) for each in news)
             # Applying no finalizer takes away the one that was ours.
-            return Writes(finalizer=_manifest("RealtimeCluster", identity)) if held else Writes()
+            return Writes(_manifest("RealtimeCluster", identity), None, told, key)
         finalizer = None
-        if not held:
+        if not plane.held:
             finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})
-        news = self._news.get(key, [])
-        services = [kind.name for kind in self._roster.services(plane)]
+        services = [kind.name for kind in kinds]
         before = plane.cluster.status
-        status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now)
+        status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now, parted.waiting)
         return Writes(
             finalizer,
             _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,

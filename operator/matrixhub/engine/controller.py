@@ -1,47 +1,38 @@
-"""The controller: watch events in, work for the workers out; outcomes in, writes out. Lives in the event loop."""
+"""The controller: watch events in, work for the workers out; outcomes in, writes out. Lives in the event loop.
+
+What concerns RealtimeClusters is in `clusters`.
+"""
 
 import asyncio
-import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from matrixhub import metrics
 from matrixhub.api import naming
-from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.api.values import describe
 from matrixhub.backends.contract import Backend, Survey
-from matrixhub.backends.kafka.session import Session
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.census import Census
 from matrixhub.engine.chronicle import Chronicle
-from matrixhub.engine.clearance import Clearance
+from matrixhub.engine.clusters import Clusters
 from matrixhub.engine.composer import Composer, repair, subject
-from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_of
-from matrixhub.engine.events import News, name_of
+from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
+from matrixhub.engine.events import name_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.queue import Priority
 from matrixhub.engine.registrar import Registrar, Written
 from matrixhub.engine.roster import Plane, Roster
-from matrixhub.engine.scales import counted, rescales, scales
 from matrixhub.engine.sight import echoes, older, phase, read_tenant, wish
 from matrixhub.engine.staff import Staff
 from matrixhub.engine.standing import NAMESPACE, Drift, Entry, Standing, settled
-from matrixhub.engine.status import Health, standings_of
+from matrixhub.engine.status import standings_of
 from matrixhub.engine.trail import NOTHING_MORE, Reporting, Trail
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import Manifest
-from matrixhub.scaling.loop import Scaler
-from matrixhub.scaling.report import Report
-
-log = logging.getLogger(__name__)
 
 HOUSING_RESYNC = 600.0
 """Seconds; the objects of a namespace are watched, so a resync is only the second line."""
@@ -80,10 +71,9 @@ class Controller:
         self.registrar = Registrar(api, self._trail, self._composer.compose, self._composer.told, self._written)
         desk = HousingDesk(housing, self.roster, credentials, api, self)
         self._housing = Worker(NAMESPACE, desk, HOUSING_RESYNC, HOUSING_BATCH, api.fence)
-        self._scaler = Scaler(api, self._kafka, self.roster.members, self._scaled)
-        self._clearance = Clearance(api, self._runs)
         self._group = asyncio.TaskGroup()
         self._staff = Staff(self._group, self._housing, self._hire)
+        self.clusters = Clusters(api, self.roster, self._staff, self._composer, self._chronicle, self.registrar, self)
         self._census = Census(self.roster, self._staff.queues, reporting.tenant_metrics)
 
     async def run(self) -> None:
@@ -93,9 +83,8 @@ class Controller:
             async with self._group as group:
                 group.create_task(self.registrar.run())
                 group.create_task(self._housing.run())
-                group.create_task(self._scaler.run())
-                group.create_task(self._clearance.run())
                 group.create_task(self._census.run())
+                self.clusters.run(group)
         finally:
             metrics.LEADER.set(0)
             self._trail.close()
@@ -119,6 +108,7 @@ class Controller:
             shares = set(tenant.status.get("shares", ()))
             entry = Entry(tenant, phase(tenant), standings_of(tenant.status, tenant.metadata.uid), shares=shares)
             self.roster.entries[tenant.id] = entry
+            self._count_anew(entry)
         entry.tenant, entry.phase, entry.invalid = tenant, phase(tenant), invalid
         entry.begun = entry.begun and not changed
         self._begin(entry, Priority.RESYNC if initial else Priority.LIVE)
@@ -136,63 +126,13 @@ class Controller:
         self._chronicle.gone("Tenant", name, str(entry.tenant.spec.cluster_ref))
         self._credentials.forget(name)
         self.registrar.forget(f"Tenant/{name}")
-        self._count_anew(str(entry.tenant.spec.cluster_ref))
-
-    def cluster_seen(self, body: Manifest) -> None:
-        """A RealtimeCluster exists as described: its workers run, with fresh clients if its spec has changed."""
-        try:
-            cluster = RealtimeCluster.model_validate(body)
-        except ValidationError as error:
-            log.error("RealtimeCluster %s cannot be read: %s", body["metadata"]["name"], describe(error))  # noqa: TRY400 - a user's mistake, no stack
-            return
-        plane = self.roster.planes.get(cluster.key)
-        if plane and plane.cluster.metadata.uid != cluster.metadata.uid:
-            self.cluster_gone(cluster.key, plane.cluster.metadata.uid)
-            plane = None
-        changed = plane is None or plane.cluster.metadata.generation != cluster.metadata.generation
-        if plane is None:
-            self._housing.look()  # so that it, too, hears soon whether the Kubernetes API is well
-        plane = plane or self.roster.planes.setdefault(cluster.key, Plane(cluster))
-        plane.cluster = cluster
-        self._trail.watch(cluster)
-        self._chronicle.seen("RealtimeCluster", body)
-        self._scaler.watch(cluster)
-        if changed:
-            self._settle(plane)
-        self.registrar.add(f"RealtimeCluster/{cluster.key}")
-
-    def cluster_gone(self, key: str, uid: str) -> None:
-        """The RealtimeCluster no longer exists: its workers end, its Tenants say so."""
-        plane = self.roster.planes.get(key)
-        if plane is None or plane.cluster.metadata.uid != uid:
-            return
-        del self.roster.planes[key]
-        self._scaler.forget(key)
-        self._chronicle.gone("RealtimeCluster", key, key)
-        self._trail.forget(key)
-        metrics.forget(key)
-        self._staff.appoint(key, ())
-        self.registrar.forget(f"RealtimeCluster/{key}")
-        self._composer.forget(key)
-        for tenant in self.roster.members(key):
-            self.roster.entries[tenant].unsettle()
-            self.registrar.add(f"Tenant/{tenant}")
+        self._count_anew(entry)
 
     def owned_changed(self, tenant: str, manager: str = "") -> None:
         """An object of the tenant's namespace share is not as we last wrote it, `manager` did that if it is known."""
         if tenant in self.roster.entries:
             self._chronicle.touched(tenant, manager)
             self._housing.add(tenant)
-
-    def workload_changed(self, cluster: str, *, accounts: bool) -> None:
-        """An object of a RealtimeCluster is not as last written (its `accounts`?), or its pods came or went."""
-        plane = self.roster.planes.get(cluster)
-        for kind in self.roster.services(plane) if plane else ():
-            worker = self._staff.worker(cluster, kind.name)
-            if worker and accounts and kind.account:
-                worker.reconnect()
-            elif worker and kind.runs:
-                worker.look()
 
     def report(self, outcome: Outcome) -> None:
         """An outcome is known: the tenant's standing changes, and whoever waited for it begins."""
@@ -221,46 +161,27 @@ class Controller:
 
     def surveyed(self, cluster: str, backend: str, survey: Survey | BackendError) -> None:
         """The shared part of a backend was looked at, or the backend is in trouble."""
-        plane = self.roster.planes.get(cluster)
-        if plane is None:
-            return
-        before = plane.health.get(backend)
-        up = isinstance(survey, Survey)
-        metrics.BACKEND_UP.labels(cluster=cluster, backend=backend).set(up)
-        since = before.since if before and before.reachable == up else datetime.now(UTC)
-        version = survey.version if isinstance(survey, Survey) else before.version if before else ""
-        plane.health[backend] = Health(survey, since, version)
-        if isinstance(survey, Survey) and survey.repaired:
-            event = self._composer.repaired(plane, backend, survey.repaired, datetime.now(UTC))
-            for sentence in survey.repaired:
-                self._chronicle.repaired(cluster, backend, sentence, event)
-        authority = plane.authorities.get(backend, "")
-        if plane.bound.get(backend, authority) != authority:
-            plane.bound[backend] = authority
-            for tenant in self.roster.members(cluster):
-                self._rehouse(self.roster.entries[tenant], Priority.RESYNC)
-        self.registrar.add(f"RealtimeCluster/{cluster}")
+        self.clusters.surveyed(cluster, backend, survey)
 
-    def _scaled(self, cluster: str, report: Report) -> None:
-        """A RealtimeCluster's load was looked at and decided upon."""
-        plane = self.roster.planes.get(cluster)
-        if plane is None:
-            return
-        for sentence, change in rescales(report):
-            event = self._composer.tell(plane, News("SuccessfulRescale", sentence, datetime.now(UTC)))
-            self._chronicle.rescaled(cluster, sentence, change, event)
-        plane.report = report
-        before = plane.scales
-        plane.scales = scales(before, report, plane.cluster.status, datetime.now(UTC))
-        if plane.scales is not before:
-            self.registrar.add(f"RealtimeCluster/{cluster}")
-        shown = {t: self.roster.entries[t].tenant.status.get("connections", 0) for t in self.roster.members(cluster)}
-        for tenant in counted(plane.counts, shown, report, time.monotonic()):
+    def resettled(self, tenants: Collection[str], *, grown: bool) -> None:
+        """Their RealtimeCluster has changed, has more backends than before (`grown`), or is there at last."""
+        for tenant in tenants:
+            entry = self.roster.entries[tenant]
+            # The Secret of a backend that is new has to be there before that backend begins.
+            entry.begun, entry.housed = False, entry.housed and not grown
+            self._begin(entry, Priority.RESYNC)
             self.registrar.add(f"Tenant/{tenant}")
 
-    def _kafka(self, cluster: RealtimeCluster) -> Session:
-        """A session with the RealtimeCluster's Kafka, its credentials just read. Raises BackendError."""
-        return Session(cluster, admin_of(self._api, cluster, cluster.spec.kafka))
+    def orphaned(self, tenants: Collection[str]) -> None:
+        """Their RealtimeCluster is gone."""
+        for tenant in tenants:
+            self.roster.entries[tenant].unsettle()
+            self.registrar.add(f"Tenant/{tenant}")
+
+    def rebound(self, tenants: Collection[str]) -> None:
+        """Their Secrets are to hold something else."""
+        for tenant in tenants:
+            self._rehouse(self.roster.entries[tenant], Priority.RESYNC)
 
     def _begin(self, entry: Entry, priority: Priority) -> None:
         """The work on this wish begins, once, as soon as it may: seen in the watch or in the answer to our write."""
@@ -268,7 +189,7 @@ class Controller:
             entry.begun = True
             self._advance(entry, priority)
             self.registrar.add(f"Tenant/{entry.tenant.id}", delay=MERGE_DELAY)
-            self._count_anew(str(entry.tenant.spec.cluster_ref))
+            self._count_anew(entry)
 
     def _advance(self, entry: Entry, priority: Priority, skip: str = "") -> None:
         """The backends whose turn it is have the tenant in their queue."""
@@ -293,30 +214,10 @@ class Controller:
         entry.standings[NAMESPACE] = replace(standing, settled=None)
         self._housing.add(entry.tenant.id, priority)
 
-    def _settle(self, plane: Plane) -> None:
-        """Each backend of the plane is worked on, and none that it no longer has; every tenant is looked at."""
-        key, services = plane.cluster.key, self.roster.services(plane)
-        grown = self._staff.appoint(key, services)
-        for kind in self.roster.kinds:
-            if kind not in services:
-                plane.health.pop(kind.name, None)
-                if kind.runs:
-                    self._clearance.add(key, kind.name)
-        for tenant in self.roster.members(key):
-            entry = self.roster.entries[tenant]
-            # The Secret of a backend that is new has to be there before that backend begins.
-            entry.begun, entry.housed = False, entry.housed and not grown
-            self._begin(entry, Priority.RESYNC)
-            self.registrar.add(f"Tenant/{tenant}")
-
     def _hire(self, kind: Kind, cluster: str) -> Worker:
         """A worker of the kind for the RealtimeCluster, which does not run yet."""
         desk = ServiceDesk(kind, cluster, self.roster, self._credentials, self._accounts, self._api, self)
         return Worker(kind.name, desk, self._resync, fence=self._api.fence)
-
-    def _runs(self, cluster: str, component: str) -> bool:
-        """Whether this is the component's worker's business, or nobody's any more: its objects go with their owner."""
-        return self._staff.worker(cluster, component) is not None or cluster not in self.roster.planes
 
     def _written(self, written: Written) -> None:
         """What the API server answered is newer than what was seen: nobody waits for the watch to say so."""
@@ -343,9 +244,8 @@ class Controller:
         )
         self._begin(entry, Priority.LIVE)
 
-    def _count_anew(self, cluster: str) -> None:
-        if cluster in self.roster.planes:
-            self.registrar.add(f"RealtimeCluster/{cluster}", delay=MERGE_DELAY)
+    def _count_anew(self, entry: Entry) -> None:
+        self.clusters.consider(str(entry.tenant.spec.cluster_ref), MERGE_DELAY)
 
     def _record(self, entry: Entry, outcome: Outcome, drift: Drift | None) -> None:
         """What was done is in the audit trail; `drift` is what it put right, where it was that."""

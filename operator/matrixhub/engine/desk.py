@@ -52,7 +52,8 @@ class ServiceDesk:
         self.held.clear()
         self.held.update(admin)
         plane.authorities[self.kind.name] = admin.get("ca.crt", "")
-        return self.kind.client(plane.cluster, admin, self.accounts.of(plane.cluster, self.kind.account))
+        account = self.accounts.of(plane.cluster, self.kind.account, leaving=plane.leaving)
+        return self.kind.client(plane.cluster, admin, account)
 
     def renewed(self) -> bool:
         """Whether the admin's credentials are others by now, certificates included; False where nobody can say."""

@@ -31,6 +31,15 @@ class Plane:
     """Its Tenants' connections as last told."""
     bound: dict[str, str] = field(default_factory=dict)
     """By backend, the authority with which the tenants' Secrets were last composed."""
+    settled: int = -1
+    """The generation for which its workers were last appointed."""
+    leaving: bool = False
+    """Whether it is deleted and nobody lives on it, so that what it has of its own goes."""
+
+    @property
+    def held(self) -> bool:
+        """Whether our finalizer keeps it."""
+        return naming.CLUSTER_FINALIZER in self.cluster.metadata.finalizers
 
 
 @dataclass
@@ -47,8 +56,10 @@ class Roster:
         return self.planes.get(str(entry.tenant.spec.cluster_ref))
 
     def services(self, plane: Plane) -> tuple[Kind, ...]:
-        """The backends that the RealtimeCluster has, beside the namespace."""
-        return tuple(kind for kind in self.kinds if kind.section(plane.cluster) is not None)
+        """The backends that the RealtimeCluster has, beside the namespace; one that is leaving runs nothing."""
+        return tuple(
+            kind for kind in self.kinds if kind.section(plane.cluster) is not None and not (plane.leaving and kind.runs)
+        )
 
     def shares(self, plane: Plane) -> tuple[Kind, ...]:
         """Those of which each tenant has a share."""
@@ -92,6 +103,10 @@ class Roster:
     def residents(self, cluster: str) -> list[str]:
         """The ids of all Tenants that name the RealtimeCluster, in order."""
         return sorted(t for t, entry in self.entries.items() if str(entry.tenant.spec.cluster_ref) == cluster)
+
+    def deserted(self, plane: Plane) -> bool:
+        """Whether the RealtimeCluster is deleted and no known Tenant names it."""
+        return plane.cluster.metadata.deletion_timestamp is not None and not self.residents(plane.cluster.key)
 
     def basis(self, entry: Entry, plane: Plane) -> Basis:
         """The wish that is to be fulfilled now."""

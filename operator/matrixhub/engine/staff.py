@@ -16,17 +16,18 @@ class Staff:
     """Hires and dismisses. `group` runs the workers; `hire` makes the one of a kind for a RealtimeCluster."""
 
     def __init__(self, group: asyncio.TaskGroup, housing: Worker, hire: Callable[[Kind, str], Worker]) -> None:
-        self._group, self._housing, self._hire = group, housing, hire
+        self.housing = housing
+        self._group, self._hire = group, hire
         self._workers: dict[Place, Worker] = {}
         self._running: dict[Place, asyncio.Task[None]] = {}
 
     def worker(self, cluster: str, backend: str) -> Worker | None:
         """Who works on this backend of the RealtimeCluster, None where nobody does."""
-        return self._housing if backend == NAMESPACE else self._workers.get(Place(cluster, backend))
+        return self.housing if backend == NAMESPACE else self._workers.get(Place(cluster, backend))
 
     def queues(self) -> dict[Place, KeyedQueue]:
         """Every worker's queue."""
-        return {Place("", NAMESPACE): self._housing.queue, **{place: w.queue for place, w in self._workers.items()}}
+        return {Place("", NAMESPACE): self.housing.queue, **{place: w.queue for place, w in self._workers.items()}}
 
     def appoint(self, cluster: str, kinds: Collection[Kind]) -> bool:
         """Each of these backends has a worker that begins anew, and no other has one; whether somebody was hired."""

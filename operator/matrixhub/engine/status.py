@@ -179,13 +179,14 @@ def cluster_status(
     tenants: Sequence[str],
     scales: Scales,
     now: datetime,
+    leaving: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The whole status of a RealtimeCluster on which `tenants` live."""
+    """The whole status of a RealtimeCluster on which `tenants` live; `leaving` is what it takes along at its end."""
     generation = cluster.metadata.generation
     told = [_cluster_condition(name, health.get(name), generation) for name in backends]
     summary = conditions.summarize(told, generation)
     if cluster.metadata.deletion_timestamp is not None:
-        summary = _say("Ready", "False", "Terminating", _still_there(tenants), generation)
+        summary = _say("Ready", "False", "Terminating", _still_there(tenants, leaving), generation)
     merged = _merged(cluster.status, [summary, *told, *scaling_condition(scales, generation)], now)
     gateway = {"gateway": dict(scales.gateway)} if scales.gateway else {}
     return {
@@ -214,12 +215,20 @@ def cluster_status(
     }
 
 
-def _still_there(tenants: Sequence[str]) -> str:
+def _still_there(tenants: Sequence[str], leaving: Sequence[str]) -> str:
+    if not tenants:
+        last = f", or remove the finalizer {naming.CLUSTER_FINALIZER} to leave it there" if leaving else ""
+        return f"Removing what is its own: {'; '.join(leaving) or 'under way'}{last}"
     few, more = tenants[:NAMED], len(tenants) - NAMED
     names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
     return (
         f"Waiting for the Tenants that live on it: {names}: delete them first, each keeps or loses its data as it says"
     )
+
+
+def label(backend: str) -> str:
+    """The backend's name as conditions have it, such as `ObjectStore`."""
+    return CONDITION[backend].removesuffix("Ready")
 
 
 def _cluster_condition(backend: str, health: Health | None, generation: int) -> Condition:

@@ -13,6 +13,7 @@ from matrixhub.backends.postgres.account import (
     Account,
     AccountAction,
     CreateHome,
+    DropHome,
     PermitRole,
     ShutHome,
     desired,
@@ -28,6 +29,7 @@ NAME = "gateway-0a1b2c3d"
 US, BEFORE, STRANGER = Owner("hub", "uid"), Owner("hub", "uid-before"), Owner("other-hub", "uid")
 PASSWORD = "the-password-of-the-gateways-000"
 WANTED = desired(ServiceAccount(US, NAME, PASSWORD), ON)
+NOTHING = desired(ServiceAccount(US, NAME, "", leaving=True), ON)
 
 roles = st.builds(
     Role,
@@ -61,6 +63,9 @@ def apply_to(state: Account, actions: tuple[AccountAction, ...]) -> Account:
             case CreateHome():
                 assert state.share.role is not None, "a schema needs its owner first"
                 state = replace(state, home=action.role)
+            case DropHome():
+                assert state.share.role is not None, "the schema goes before its owner"
+                state = replace(state, home="", guests=frozenset())
             case ShutHome():
                 state = replace(state, guests=state.guests - {action.guest})
             case PermitRole():
@@ -69,6 +74,26 @@ def apply_to(state: Account, actions: tuple[AccountAction, ...]) -> Account:
             case _:
                 state = replace(state, share=apply_to_share(state.share, (action,)))
     return state
+
+
+def bare(state: Account) -> bool:
+    """Whether nothing is left that could be anybody's way in."""
+    return (state.share.role, state.share.mark, state.home) == (None, None, "")
+
+
+@given(found())
+def test_an_account_that_leaves_leaves_nothing(seen: Account) -> None:
+    after = apply_to(seen, plan_account(NOTHING, seen))
+    assert bare(after)
+    assert plan_account(NOTHING, after) == ()
+
+
+@given(roles, st.sampled_from(["", NAME, "app_owner"]))
+def test_whoever_leaves_takes_nothing_of_anybody_else(role: Role, home: str) -> None:
+    for mark in (None, Mark(STRANGER)):
+        assert plan_account(NOTHING, account(role, mark, home)) == ()
+    steps = plan_account(NOTHING, account(role, Mark(US), "app_owner"))
+    assert not [step for step in steps if isinstance(step, DropHome)]
 
 
 def test_what_is_as_wanted_is_left_alone() -> None:

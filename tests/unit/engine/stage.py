@@ -20,6 +20,7 @@ from matrixhub.engine.desk import Credentials
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.registrar import Registrar, Writes, Written
+from matrixhub.engine.roster import Plane
 from matrixhub.engine.vault import Vault
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
@@ -39,6 +40,7 @@ def kind(name: str) -> Kind:
         binding=lambda intent: {"user": intent.credential.username if intent.credential else ""},
         credential=Vault.generate,
         issues=lambda _: False,
+        account={"redis": "gateway", "kafka": "relay"}[name],
     )
 
 
@@ -74,11 +76,11 @@ class Stage:
     version: int = 0
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def cluster(self, *services: str, generation: int = 1, uid: str = "c", **more: Any) -> None:
-        """The RealtimeCluster is seen with these backends, and `more` in its spec."""
-        metadata = {"name": "main", "namespace": "hub", "uid": uid, "generation": generation}
-        spec = {**{name: SECTIONS[name] for name in services}, **more}
-        self.controller.cluster_seen({"metadata": metadata, "spec": spec})
+    def cluster(self, *services: str, generation: int = 1, uid: str = "c", spec: Any = None, **metadata: Any) -> None:
+        """The RealtimeCluster is seen with these backends, and what else its spec says."""
+        metadata = {"name": "main", "namespace": "hub", "uid": uid, "generation": generation, **metadata}
+        said = {**{name: SECTIONS[name] for name in services}, **(spec or {})}
+        self.controller.clusters.seen({"metadata": metadata, "spec": said})
 
     def tenant(self, name: str = "a", *, initial: bool = False, spec: Any = None, **metadata: Any) -> None:
         """The Tenant is seen, with our finalizer unless it is said otherwise."""
@@ -162,6 +164,22 @@ class Stage:
             while keys := worker.queue.take(1e12, 1000)[0]:
                 for key in keys:
                     worker.queue.done(key)
+
+    def cluster_deleted(self, at: str = "2026-01-31T12:00:00Z", finalizers: Any = (naming.CLUSTER_FINALIZER,)) -> None:
+        """The RealtimeCluster waits for its finalizers."""
+        self.cluster(*SERVICES, generation=2, deletionTimestamp=at, finalizers=finalizers)
+
+    def cluster_writes(self) -> Writes:
+        """What is to be written of the RealtimeCluster now."""
+        return self.controller._composer.compose(f"RealtimeCluster/{MAIN}")
+
+    def departing(self) -> list[str]:
+        """The RealtimeClusters of which the API server is asked who lives on them."""
+        return list(self.controller.clusters._departure._due)
+
+    def plane(self) -> Plane:
+        """The RealtimeCluster as it is known."""
+        return self.controller.roster.planes[MAIN]
 
     def survey(self, backend: str, found: Survey | BackendError) -> None:
         """The shared part of a backend was looked at."""

@@ -160,7 +160,7 @@ def test_a_tenant_waits_for_a_service_that_was_taken_out_with_its_share_in_it(on
 def test_a_service_that_was_given_up_is_waited_for_no_longer(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()
-        stage.cluster("redis", generation=2, abandoned=["kafka"])
+        stage.cluster("redis", generation=2, spec={"abandoned": ["kafka"]})
         stage.ends("namespace", "redis")
         assert not stage.condition("KafkaReady")
         assert stage.condition()["status"] == "True"
@@ -262,7 +262,7 @@ def test_the_secrets_of_a_tenant_that_was_just_made_are_not_looked_for(on):
 def test_a_deleted_tenant_whose_cluster_is_gone_waits_and_says_how_to_end_it(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()
-        stage.controller.cluster_gone(MAIN, "c")
+        stage.controller.clusters.gone(MAIN, "c")
         stage.deleted()
         assert stage.composed().finalizer is None
         assert stage.condition()["reason"] == "Terminating"
@@ -277,7 +277,7 @@ def test_a_cluster_made_anew_owes_its_tenants_everything(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()
         stage.cluster("redis", "kafka", uid="d")
-        stage.controller.cluster_gone(MAIN, "c")
+        stage.controller.clusters.gone(MAIN, "c")
         assert stage.condition()["status"] == "Unknown"
         assert stage.queued("namespace") == ["a"]
         stage.ends("namespace", "redis", "kafka", actions=("Made it",))

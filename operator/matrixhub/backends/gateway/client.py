@@ -8,8 +8,10 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
 from matrixhub.backends.gateway import workload
 from matrixhub.backends.gateway.apps import Apps
-from matrixhub.backends.gateway.desired import binding, desired, gateway, stores
+from matrixhub.backends.gateway.bus import Bus
+from matrixhub.backends.gateway.desired import CANARY, binding, desired, gateway, stores
 from matrixhub.backends.gateway.plan import Action, plan
+from matrixhub.backends.gateway.recreation import Recreation
 from matrixhub.backends.gateway.state import State
 from matrixhub.errors import BackendError
 from matrixhub.kube import mounts
@@ -29,6 +31,7 @@ class Client:
         self._api = api
         self._spec = gateway(cluster)
         self._apps: Apps | None = None
+        self._recreation = Recreation(api, cluster, self._stores_let_in)
 
     def prepare(self) -> Survey:
         """The table stands, the workload is as it should be, and what keeps gateways from being ready is told."""
@@ -36,6 +39,7 @@ class Client:
         contents = self._contents()
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
         repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
+        repaired += self._recreation.survey()
         return Survey(tag(self._spec.image), repaired, missing + self._rollout())
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
@@ -60,6 +64,11 @@ class Client:
         """What the tenant's Secret holds. Pure."""
         return binding(intent)
 
+    def pulse(self) -> str:
+        """Gateways that gave up on Redis are deleted. Always the same text: what tenants have is in Postgres."""
+        self._recreation.look()
+        return ""
+
     def close(self) -> None:
         """The connection is closed."""
         if self._apps is not None:
@@ -68,13 +77,22 @@ class Client:
     def _connected(self) -> Apps:
         if self._apps is None:
             postgres, _ = stores(self._cluster)
-            trusted = {
-                key: base64.b64decode(value).decode(errors="replace")
-                for (volume, key), value in self._contents().values.items()
-                if volume in ("postgres-ca", "postgres-client")
-            }
-            self._apps = Apps(self._cluster, postgres, self._account, trusted)
+            self._apps = Apps(self._cluster, postgres, self._account, self._trusted("postgres"))
         return self._apps
+
+    def _stores_let_in(self) -> bool:
+        """Whether Redis lets gateways in now; raises Postgres' answer if that one does not."""
+        self._connected().read([CANARY])
+        _, redis = stores(self._cluster)
+        return Bus(redis, self._account, self._trusted("redis")).lets_in()
+
+    def _trusted(self, store: str) -> dict[str, str]:
+        """What pods mount to trust the store, and to be trusted by it."""
+        return {
+            key: base64.b64decode(value).decode(errors="replace")
+            for (volume, key), value in self._contents().values.items()
+            if volume in (f"{store}-ca", f"{store}-client")
+        }
 
     def _contents(self) -> mounts.Contents:
         return mounts.read(self._api, self._cluster.metadata.namespace, workload.mounted(self._cluster))

@@ -52,7 +52,7 @@ class Client:
         if self._account is None:
             return Survey(self._session.version, findings=tuple(findings))
         repaired, conflicts = account.keep(self._session, self._account, self._cluster)
-        return Survey(self._session.version, repaired, (*findings, *conflicts))
+        return Survey(self._session.version, repaired, (*findings, *conflicts), vacated=self._account.leaving)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
         """What exists of each tenant, in a number of requests that does not grow with the tenants beyond a few."""

@@ -58,7 +58,10 @@ def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State | Ba
 
 
 def read_account(session: Session, account: ServiceAccount) -> State:
-    """What exists of the relay's own user. What lets it at the dead letters of tenants is theirs, and not in it."""
+    """What exists of the relay's own user.
+
+    What lets it at the topics of tenants is theirs, and in it only when the user is leaving; so is its group.
+    """
     return _Reading(session, {account.login: account.login}).service(account)
 
 
@@ -158,16 +161,18 @@ class _Reading:
         }
 
     def service(self, account: ServiceAccount) -> State:
-        login = account.login
+        login, leaving = account.login, account.leaving
+        theirs = () if leaving else [a for a in self._acls[login] if a in relay_grants(a.name.partition(".")[0])]
         return State(
             tenant=login,
             owner=account.owner,
-            phase=Phase.ACTIVE,
+            phase=Phase.DELETED if leaving else Phase.ACTIVE,
             replicas=0,
             user_claims=frozenset(self._users[login]),
             logins=frozenset(self._logins[login]),
-            acls=frozenset(acl for acl in self._acls[login] if acl not in relay_grants(acl.name.partition(".")[0])),
+            acls=frozenset(self._acls[login]) - frozenset(theirs),
             quotas=frozenset(self._quotas[login]),
+            groups=frozenset({login}) & _group_ids(self._session) if leaving else frozenset(),
             service=login,
         )
 
@@ -270,11 +275,18 @@ def _configs(session: Session, names: Sequence[str]) -> dict[str, frozenset[tupl
 
 
 def _groups(session: Session) -> dict[str, set[str]]:
-    """All consumer groups by the tenant whose prefix they have; each broker knows those it coordinates."""
+    """All consumer groups by the tenant whose prefix they have."""
     found: dict[str, set[str]] = defaultdict(set)
-    for answer in session.send_to([(messages.ListGroupsRequest(), broker) for broker in session.brokers()]):
-        for group in session.require(answer, "listing consumer groups").groups:
-            tenant, dot, _ = group.group_id.partition(".")
-            if dot:
-                found[tenant].add(group.group_id)
+    for group in _group_ids(session):
+        tenant, dot, _ = group.partition(".")
+        if dot:
+            found[tenant].add(group)
     return found
+
+
+def _group_ids(session: Session) -> frozenset[str]:
+    """All consumer groups; each broker knows those it coordinates."""
+    answers = session.send_to([(messages.ListGroupsRequest(), broker) for broker in session.brokers()])
+    return frozenset(
+        group.group_id for answer in answers for group in session.require(answer, "listing consumer groups").groups
+    )

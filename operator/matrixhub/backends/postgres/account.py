@@ -3,7 +3,7 @@
 The role is held by the same registry and the same steps as a tenant's, without any of a tenant's memberships.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, SESSIONS_PER_RELAY
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Mark, ServiceAccount
 from matrixhub.backends.postgres import catalog
-from matrixhub.backends.postgres.actions import Action
+from matrixhub.backends.postgres.actions import Action, DropRole, Forget, Retain
 from matrixhub.backends.postgres.desired import fingerprint
 from matrixhub.backends.postgres.plan import UNALTERABLE, plan
 from matrixhub.backends.postgres.state import Role, Share
@@ -78,7 +78,17 @@ class PermitRole:
         return f"Granted connect on the database to {self.role}"
 
 
-AccountAction = Action | CreateHome | ShutHome | PermitRole
+@dataclass(frozen=True)
+class DropHome:
+    """The role's schema is gone, with the table of apps in it."""
+
+    role: str
+
+    def __str__(self) -> str:
+        return f"Dropped schema {self.role}"
+
+
+AccountAction = Action | CreateHome | ShutHome | PermitRole | DropHome
 
 
 def questions(account: ServiceAccount) -> Mapping[str, object]:
@@ -87,7 +97,13 @@ def questions(account: ServiceAccount) -> Mapping[str, object]:
 
 
 def desired(account: ServiceAccount, cluster: RealtimeCluster) -> Account:
-    """A login of its own schema and nothing else, with as many sessions as all its pods may open."""
+    """A login of its own schema and nothing else, with as many sessions as all its pods may open; or nothing at all."""
+    if account.leaving:
+        gone = Mark(account.owner, retained=True)
+        bare = Share(
+            _REGISTERED + account.login, account.login, account.owner, gone, None, partitions=None, lacking=None
+        )
+        return Account(bare)
     role = Role(connection_limit=_sessions(cluster), settings=SETTINGS, fingerprint=fingerprint(account.password))
     share = Share(
         _REGISTERED + account.login,
@@ -121,13 +137,15 @@ def observed(account: ServiceAccount, rows: Mapping[str, Sequence[Mapping[str, A
 
 
 def plan_account(wanted: Account, found: Account) -> tuple[AccountAction, ...]:
-    """The steps from found to wanted.
+    """The steps from found to wanted. Where nothing is wanted, what is not ours is left alone.
 
     Raises:
         Conflict: the role or the schema is somebody else's.
         Rejected: the role has a power that the operator may not take away without breaking what it owns.
     """
     name = wanted.share.role_name
+    if wanted.share.role is None:
+        return tuple(_removal(wanted, found))
     if found.share.role and (powers := found.share.role.powers & UNALTERABLE):
         taken = " ".join(f"NO{power}" for power in sorted(powers))
         text = f"somebody gave role {name} {' and '.join(sorted(powers))}, which only a superuser can take away"
@@ -146,6 +164,14 @@ def plan_account(wanted: Account, found: Account) -> tuple[AccountAction, ...]:
         steps.append(CreateHome(name))
     steps += [ShutHome(name, guest) for guest in sorted(found.guests)]
     return tuple(steps)
+
+
+def _removal(wanted: Account, found: Account) -> Iterator[AccountAction]:
+    """The steps of a tenant's role that goes, with the schema before the role, and nothing kept in the registry."""
+    for step in plan(wanted.share, found.share):
+        if isinstance(step, DropRole) and found.home == step.role:
+            yield DropHome(step.role)
+        yield Forget(wanted.share.tenant) if isinstance(step, Retain) else step
 
 
 def _sessions(cluster: RealtimeCluster) -> int:

@@ -39,7 +39,8 @@ class Client:
             if self._account is None:
                 return survey
             repaired, findings = service.keep(self._session, connection, self._account, self._cluster)
-        return Survey(survey.version, survey.repaired + repaired, survey.findings + findings)
+        vacated = self._account.leaving and not findings
+        return Survey(survey.version, survey.repaired + repaired, findings + survey.findings, vacated)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, Share | BackendError]:
         """What exists of each tenant: three round trips for any number of them."""

@@ -1,6 +1,7 @@
 """The steps from what exists in Postgres to what should, for one tenant. Pure."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 from matrixhub.backends.contract import Mark
 from matrixhub.backends.postgres.actions import (
@@ -25,6 +26,9 @@ from matrixhub.errors import Conflict, Rejected
 
 UNALTERABLE = frozenset({"BYPASSRLS", "REPLICATION"})
 """Only a superuser may take these away by ALTER ROLE; who has CREATEROLE can drop the role and make it anew."""
+
+
+Step = TypeVar("Step")
 
 
 def plan(desired: Share, observed: Share) -> tuple[Action, ...]:
@@ -203,10 +207,10 @@ def _retention(desired: Share, mark: Mark, observed: Share) -> list[Action]:
     return steps
 
 
-def transactions(actions: tuple[Action, ...]) -> tuple[tuple[Action, ...], ...]:
+def transactions(actions: tuple[Step, ...]) -> tuple[tuple[Step, ...], ...]:
     """The plan cut where a commit must come between: doors are shut before sessions end, and data is slow."""
-    cut: list[tuple[Action, ...]] = []
-    run: list[Action] = []
+    cut: list[tuple[Step, ...]] = []
+    run: list[Step] = []
     for action in actions:
         if isinstance(action, EndSessions | AddPartition | DeleteData):
             cut += [(*run,), (action,)] if run else [(action,)]

@@ -1,4 +1,4 @@
-"""Brings the gateways' account about: a login of its own schema. Part of what `prepare` does."""
+"""Brings the gateways' account about, a login of its own schema, or takes it away. Part of what `prepare` does."""
 
 from functools import singledispatch
 
@@ -6,6 +6,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Finding, ServiceAccount
 from matrixhub.backends.database import Connection, Session, Statement, ask, together
 from matrixhub.backends.postgres import account as accounts
+from matrixhub.backends.postgres.plan import transactions
 from matrixhub.backends.postgres.quoting import grantee, with_names
 from matrixhub.backends.postgres.statements import statements
 from matrixhub.errors import Conflict, Rejected
@@ -21,9 +22,9 @@ def keep(session: Session, connection: Connection, account: ServiceAccount, clus
             steps = accounts.plan_account(accounts.desired(account, cluster), accounts.observed(account, rows))
         except (Conflict, Rejected) as error:
             return (), (Finding(error.reason, error.message),)
-        if steps:
-            database = connection.info.dbname
-            together(connection, [one for step in steps for one in _statements(step, database)])
+        database = connection.info.dbname
+        for group in transactions(steps):
+            together(connection, [one for step in group for one in _statements(step, database)])
     return tuple(map(str, steps)), ()
 
 
@@ -42,6 +43,12 @@ def _(step: accounts.PermitRole, database: str) -> list[Statement]:
 def _(step: accounts.CreateHome, database: str) -> list[Statement]:
     del database
     return _acting_for(step.role, with_names("CREATE SCHEMA {0} AUTHORIZATION {0}", step.role))
+
+
+@_statements.register
+def _(step: accounts.DropHome, database: str) -> list[Statement]:
+    del database
+    return _acting_for(step.role, with_names("DROP SCHEMA {} CASCADE", step.role))
 
 
 @_statements.register

@@ -40,6 +40,7 @@ class Client:
         self._cluster = cluster
         self._admin = admin
         self._service = Service(account) if account else None
+        self._leaving = account is not None and account.leaving
         self._topology: Topology | None = None
         self._sweep = Sweep()
         self._acl_files = AclFiles()
@@ -62,7 +63,8 @@ class Client:
         ]
         versions = sorted({facts.version for _, _, facts in reach.each()})
         repaired, troubles = self._service.news() if self._service else ((), ())
-        return Survey(", ".join(versions), repaired, (*findings, *troubles))
+        vacated = self._leaving and not reach.awaited(closing=True)
+        return Survey(", ".join(versions), repaired, (*findings, *troubles), vacated)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
         """What each node holds of each tenant: one round trip per node for 20 tenants."""

@@ -86,6 +86,13 @@ def hold(user: str, wanted: Account, accounts: tuple[tuple[str, Seen], ...], cla
     return tuple(_set(user, node, seen, wanted) for node, seen in accounts if seen != wanted)
 
 
+def release(user: str, accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> tuple[RemoveUser, ...]:
+    """The steps after which the user is gone from each node, where it is the claimant's."""
+    return tuple(
+        RemoveUser(user, node) for node, seen in accounts if isinstance(seen, Account) and seen.admits(claimant)
+    )
+
+
 def _foreign(accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> list[tuple[str, Account]]:
     return [(node, seen) for node, seen in accounts if isinstance(seen, Account) and not seen.admits(claimant)]
 

@@ -1,12 +1,12 @@
-"""Keeps the ACL user of a RealtimeCluster's own gateways on each node."""
+"""Keeps the ACL user of a RealtimeCluster's own gateways on each node, or takes it away."""
 
 from matrixhub.backends.contract import Finding, ServiceAccount
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import GATEWAY
 from matrixhub.backends.redis.desired import service_account
 from matrixhub.backends.redis.node import Facts, Node, fields
-from matrixhub.backends.redis.plan import hold
-from matrixhub.backends.redis.state import Seen
+from matrixhub.backends.redis.plan import UserAction, hold, release
+from matrixhub.backends.redis.state import Account, Seen
 from matrixhub.errors import Conflict
 
 
@@ -16,17 +16,17 @@ class Service:
     def __init__(self, account: ServiceAccount) -> None:
         self._user = account.login
         self._owner = account.owner
-        self._wanted = service_account(account)
+        self._wanted: Account | None = None if account.leaving else service_account(account)
         self._done: list[str] = []
         self._conflicts: dict[str, str] = {}
 
     def keep(self, node: Node, facts: Facts) -> bool:
-        """The user is as it should be on the node; whether anything had to be done. One round trip when not."""
+        """The user is as it should be on the node, or gone; whether anything was done. One round trip when not."""
         vocabulary = node.vocabulary(facts.run_id)
         described = node.ask("ACL", "GETUSER", self._user)
         seen: Seen = acl.account(fields(described), vocabulary, GATEWAY) if described else None
         try:
-            actions = hold(self._user, self._wanted, ((node.name, seen),), self._owner)
+            actions = self._plan(((node.name, seen),))
         except Conflict as conflict:
             self._conflicts[node.name] = conflict.message
             return False
@@ -36,6 +36,11 @@ class Service:
                 node.checked(reply)
             self._done.append(str(action))
         return bool(actions)
+
+    def _plan(self, accounts: tuple[tuple[str, Seen], ...]) -> tuple[UserAction, ...]:
+        if self._wanted is None:
+            return release(self._user, accounts, self._owner)
+        return hold(self._user, self._wanted, accounts, self._owner)
 
     def news(self) -> tuple[tuple[str, ...], tuple[Finding, ...]]:
         """What was done since this was last asked, and where the name is taken."""

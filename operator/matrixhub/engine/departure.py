@@ -1,0 +1,62 @@
+"""A RealtimeCluster that is deleted leaves once nobody lives on it, and the API server is asked whether that is so."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from matrixhub.errors import BackendError
+from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import TENANT
+
+log = logging.getLogger(__name__)
+
+RETRY = 5.0
+"""Seconds until the API server is asked again."""
+
+
+class Departure:
+    """Runs until cancelled.
+
+    An operator that has just started may not have seen the Tenants yet, so what it knows (`deserted`, of a
+    RealtimeCluster's key) is not enough to take accounts away. `leave` is called when the API server knows none either.
+    """
+
+    def __init__(self, api: KubeApi, deserted: Callable[[str], bool], leave: Callable[[str], None]) -> None:
+        self._api = api
+        self._deserted = deserted
+        self._leave = leave
+        self._due: dict[str, None] = {}
+        self._woken = asyncio.Event()
+
+    def add(self, cluster: str) -> None:
+        """The RealtimeCluster `namespace/name` may leave."""
+        self._due[cluster] = None
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Never returns."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            for cluster in list(self._due):
+                if not self._deserted(cluster) or await self._left(cluster):
+                    self._due.pop(cluster)
+            if self._due:
+                await asyncio.sleep(RETRY)
+                self._woken.set()
+
+    async def _left(self, cluster: str) -> bool:
+        try:
+            inhabited = await asyncio.to_thread(self._inhabited, cluster)
+        except BackendError as error:
+            log.warning("Cannot see who lives on %s, which is deleted: %s", cluster, error.message)
+            return False
+        if inhabited or not self._deserted(cluster):
+            return False
+        self._leave(cluster)
+        return True
+
+    def _inhabited(self, cluster: str) -> bool:
+        """Whether a Tenant names the RealtimeCluster."""
+        references = (tenant["spec"]["clusterRef"] for tenant in self._api.list(TENANT))
+        return any(f"{each['namespace']}/{each['name']}" == cluster for each in references)
