@@ -28,6 +28,7 @@ _OF_HELM = re.compile(
     r"^ *(helm\.sh/(chart|hook[a-z-]*|resource-policy): .*|app\.kubernetes\.io/managed-by: .*)\n", re.MULTILINE
 )
 _EMPTY = re.compile(r"^( *)annotations:\n(?!\1 )", re.MULTILINE)
+_LABELS = re.compile(r"^  labels:\n(    .*\n)+", re.MULTILINE)
 _TABLE = re.compile(r"(?<=<!-- values -->\n).*?(?=<!-- /values -->)", re.DOTALL)
 _SPACE = f"""\
 apiVersion: v1
@@ -75,9 +76,9 @@ def rendered(*options: str) -> str:
 
 
 def confinement() -> str:
-    """What confines an operator outside the cluster, which is the user `OUTSIDE`."""
+    """What confines an operator outside the cluster, which is the user `OUTSIDE`. It is no part of a release."""
     text = rendered("--show-only", "templates/confinement.yaml", "--set", f"fullnameOverride={OUTSIDE}")
-    return text.replace(f"system:serviceaccount:{NAMESPACE}:{OUTSIDE}", OUTSIDE)
+    return _LABELS.sub("", text).replace(f"system:serviceaccount:{NAMESPACE}:{OUTSIDE}", OUTSIDE)
 
 
 def files() -> Mapping[Path, str]:

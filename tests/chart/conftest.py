@@ -38,5 +38,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
         yield Release(hub)
     hub.dismiss()
     hub.delete(*hub.leaving)
+    # The operators end while they still have their rights.
+    hub.kubectl("delete", "deployment", "--all", "-n", NAMESPACE, "--cascade=foreground", "--timeout=60s")
     helm("uninstall", "matrixhub", "--namespace", NAMESPACE, "--no-hooks", "--wait", "--timeout", "60s", env=env)
     hub.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")

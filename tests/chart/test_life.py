@@ -1,5 +1,6 @@
 """A release from its installation to its end, with Tenants on it."""
 
+import json
 import secrets
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,19 @@ def test_an_uninstall_leaves_the_tenants_and_nothing_that_waits(release: Release
     _works(hub, LEAVES, 30)
     assert seen(hub, KEEPS) == before
     assert store(hub, LEAVES).get(f"tenant:{LEAVES}:exam") == "passed"
+
+
+def test_whoever_is_the_operators_account_makes_no_token_of_another(release: Release) -> None:
+    hub, labels = release.hub, {"matrixhub.io/realtimecluster": "main"}
+    metadata = {
+        "name": "main-accounts",
+        "labels": labels,
+        "annotations": {"kubernetes.io/service-account.name": "default"},
+    }
+    secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": metadata}
+    thief = f"--as=system:serviceaccount:{NAMESPACE}:matrixhub"
+    for namespace in ("kube-system", "matrixhub", NAMESPACE):
+        with pytest.raises(
+            AssertionError, match=r"ValidatingAdmissionPolicy 'matrixhub' .* a RealtimeCluster's accounts"
+        ):
+            hub.kubectl("create", "-n", namespace, "--dry-run=server", thief, "-f", "-", text=json.dumps(secret))

@@ -267,14 +267,35 @@ def test_without_its_admin_secret_a_realtimecluster_says_what_would_stay_and_goe
             "apiVersion": "matrixhub.io/v1alpha1",
             "kind": "RealtimeCluster",
             "metadata": {"name": "puddle", "namespace": "matrixhub"},
-            "spec": {"redis": spec["redis"] | {"adminSecretRef": {"name": "puddle-admin"}}},
+            "spec": {
+                "redis": spec["redis"] | {"adminSecretRef": {"name": "puddle-admin"}},
+                **{name: spec[name] for name in ("postgres", "autoscaling")},
+                "gateway": spec["gateway"] | {"minReplicas": 1, "maxReplicas": 1},
+            },
         },
     )
-    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=30s", "realtimecluster/puddle")
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=60s", "realtimecluster/puddle")
+    gateway = naming.gateway("matrixhub/puddle")
+    assert in_redis(hub, gateway)
     hub.kubectl("-n", "matrixhub", "delete", "secret", "puddle-admin")
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "puddle", "--wait=false")
     until(lambda: "puddle-admin does not exist" in status(hub, "puddle")["Ready"]["message"], 15, "it says so")
     assert naming.CLUSTER_FINALIZER in status(hub, "puddle")["Ready"]["message"]
     hub.apply(own)
     until(lambda: not hub.exists("realtimecluster", "puddle", "-n", "matrixhub"), 15, "it goes")
+    assert (in_redis(hub, gateway), in_postgres(hub, gateway)) == (False, (0, 0, 0))
     hub.kubectl("-n", "matrixhub", "delete", "secret", "puddle-admin")
+
+
+def test_a_realtimecluster_that_never_reached_its_backend_and_ran_nothing_goes_at_once(hub: Hub) -> None:
+    backend = {"nodes": ["127.0.0.1:1"], "adminSecretRef": {"name": "redis-admin"}}
+    hub.apply(
+        {
+            "apiVersion": "matrixhub.io/v1alpha1",
+            "kind": "RealtimeCluster",
+            "metadata": {"name": "mirage", "namespace": "matrixhub"},
+            "spec": {"redis": backend},
+        }
+    )
+    until(lambda: status(hub, "mirage").get("RedisReady", {}).get("reason") == "Unreachable", 10, "it says so")
+    hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "mirage", "--timeout=10s")

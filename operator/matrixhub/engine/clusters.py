@@ -130,10 +130,10 @@ class Clusters:
                 self._settle(plane)
         self._registrar.add(f"RealtimeCluster/{key}", delay)
 
-    def leave(self, key: str) -> None:
-        """Nobody lives on the RealtimeCluster, which is deleted: what it runs goes, and its accounts go."""
+    def leave(self, key: str, accounts: bool) -> None:  # noqa: FBT001 - the departure's word
+        """Nobody lives on the RealtimeCluster, which is deleted: what it runs goes, and its accounts if it has any."""
         plane = self._roster.planes[key]
-        plane.leaving = True
+        plane.leaving, plane.accounts = True, accounts
         self._scaler.forget(key)
         plane.health.clear()  # what was found before says nothing of what is left
         self._settle(plane)

@@ -27,11 +27,14 @@ class Parting:
 
 
 def parting(plane: Plane, services: Iterable[Kind], now: datetime) -> Parting:
-    """How far the RealtimeCluster is with taking its accounts along; done once nothing is waited for."""
+    """How far the RealtimeCluster is with taking its accounts along; done once nothing is waited for.
+
+    One that never had any waits for no backend, reachable or not.
+    """
     waiting, left = [], []
     late = now - datetime.fromisoformat(plane.cluster.metadata.deletion_timestamp or "") >= PATIENCE
     for kind in services:
-        if not kind.account:
+        if not kind.account or not (plane.accounts or getattr(plane.cluster.spec, kind.account)):
             continue
         health, login = plane.health.get(kind.name), naming.service_login(kind.account, plane.cluster.key)
         if late and _reason(health) == MISSING:

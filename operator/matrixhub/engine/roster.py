@@ -35,6 +35,8 @@ class Plane:
     """The generation for which its workers were last appointed."""
     leaving: bool = False
     """Whether it is deleted and nobody lives on it, so that what it has of its own goes."""
+    accounts: bool = False
+    """Whether it ever ran something that logs in, so that what it logged in with may be in the backends."""
 
     @property
     def held(self) -> bool:

@@ -33,10 +33,10 @@ def released(stage: Stage) -> bool:
     return finalizer is not None and "finalizers" not in finalizer["metadata"]
 
 
-def left(stage: Stage, at: str = "2026-01-31T12:00:00Z") -> None:
-    """It is deleted, and the API server knows nobody who lives on it."""
+def left(stage: Stage, at: str = "2026-01-31T12:00:00Z", *, accounts: bool = True) -> None:
+    """It is deleted, and the API server knows nobody who lives on it, and whether it ever had accounts."""
     stage.cluster_deleted(at)
-    stage.controller.clusters.leave(MAIN)
+    stage.controller.clusters.leave(MAIN, accounts)
 
 
 def test_nothing_goes_while_somebody_lives_on_it(on: Any) -> None:
@@ -105,6 +105,15 @@ def test_a_missing_admin_secret_is_waited_for_and_then_what_stays_is_told(on: An
         (event,) = stage.cluster_writes().events
         assert (event["type"], event["reason"]) == ("Warning", "AccountLeft")
         assert f"{GATEWAY} stays in Redis" in event["message"]
+
+    on(scene)
+
+
+def test_one_that_never_had_an_account_waits_for_no_backend(on: Any) -> None:
+    def scene(stage: Stage) -> None:
+        stage.survey("redis", Unreachable("redis does not answer"))
+        left(stage, accounts=False)
+        assert released(stage)
 
     on(scene)
 
