@@ -130,8 +130,8 @@ def repaired_by_resyncs(hub: Hub, tenant: str) -> None:
         for what, repaired in checks.items():
             until(repaired, 60, what)
         until(lambda: len(hub.get("tenant", tenant)["status"].get("drift", [])) >= 4, 10, "told for each backend")
-        told = " ".join(message for reason, message in hub.events(tenant) if reason == "DriftRepaired")
-        assert all(backend in told for backend in ("postgres", "redis", "kafka", "objectstore"))
+        for backend in ("postgres", "redis", "kafka", "objectstore"):
+            until(lambda backend=backend: backend in repairs(hub, tenant), 10, f"an Event tells of {backend}")
         # The shared part: FORCE, a policy, a grant of the table that was found
         database.execute("alter table public.drift_notes no force row level security")
         (policy,) = database.execute(
@@ -173,6 +173,11 @@ def guarded(database: psycopg.Connection, table: str) -> bool:
         [f"public.{table}"],
     ).fetchone()
     return forced == (True,) and policies == {"PERMISSIVE", "RESTRICTIVE"} and granted == (True,)
+
+
+def repairs(hub: Hub, tenant: str) -> str:
+    """What Events say was repaired."""
+    return " ".join(message for reason, message in hub.events(tenant) if reason == "DriftRepaired")
 
 
 def acls(broker: KafkaAdminClient, wanted: ACLFilter) -> set[str]:

@@ -123,6 +123,16 @@ def root(hub: Hub) -> "redis.Redis":
     return redis.Redis(hub.env["REDIS_HOST"], port, password=password, decode_responses=True)
 
 
+RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the namespace asks of a container."""
+
+
 @contextlib.contextmanager
 def reading(hub: Hub, tenant: str, group: str, topic: str) -> Iterator[None]:
     """A slow member of the tenant's group, which commits what it has read: 20 records, five times a second."""
@@ -157,7 +167,9 @@ def test_a_statefulset_that_consumes_grows_with_its_lag(hub: Hub, lake: dict[str
                 "selector": {"matchLabels": labels},
                 "template": {
                     "metadata": {"labels": labels},
-                    "spec": {"containers": [{"name": "marks", "image": "localhost/pause:1"}]},
+                    "spec": {
+                        "containers": [{"name": "marks", "image": "localhost/pause:1", "securityContext": RESTRICTED}]
+                    },
                 },
             },
         }
