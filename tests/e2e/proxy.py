@@ -23,7 +23,8 @@ class Proxy:
         self._silent: set[socket.socket] = set()
         self._refusing = False
         self.port = int(self._listening.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     @classmethod
     @contextlib.contextmanager
@@ -45,6 +46,9 @@ class Proxy:
     def refuse(self) -> None:
         """Every connection is closed, and there will be no other."""
         self._refusing = True
+        with contextlib.suppress(OSError):  # it is closed already
+            self._listening.shutdown(socket.SHUT_RDWR)  # ends accept(), which close() does not
+        self._accepting.join()
         self._listening.close()
         for end in list(self._open):
             with contextlib.suppress(OSError):
