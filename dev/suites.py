@@ -71,7 +71,7 @@ def pytest(*words: str) -> list[str]:
 
 def summary(told: str) -> list[str]:
     """What pytest says of each test that failed, a line each."""
-    return [line for line in told.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+    return [line for line in told.splitlines() if line.startswith(("FAILED tests/", "ERROR tests/"))]
 
 
 class Lane:
