@@ -51,6 +51,21 @@ def test_of_a_pod_it_writes_what_its_end_would_cost(at: Place) -> None:
             assert at.thief.patch(path_of(pod), patch).confined, patch
 
 
+def test_it_deletes_no_pod_but_gateways_of_realtimeclusters(at: Place) -> None:
+    def pod(name: str, **labels: str) -> Manifest:
+        made = theirs("Pod", "v1", at.house, name, spec=POD_SPEC)
+        made["metadata"]["labels"] = labels
+        return made
+
+    part = "app.kubernetes.io/name"
+    gateway = pod("gateway", **{part: "gateway", LABEL: "main"})
+    relay, somebodys = pod("relay", **{part: "relay", LABEL: "main"}), pod("somebodys", **{part: "gateway"})
+    with at.there(gateway, relay, somebodys):
+        assert at.thief.delete(path_of(gateway)).granted
+        assert at.thief.delete(path_of(relay)).confined
+        assert at.thief.delete(path_of(somebodys)).confined
+
+
 def test_what_a_person_added_stays_and_hinders_nothing(at: Place) -> None:
     service, account = at.of("Service main-gateway"), at.of("ServiceAccount main-gateway")
     identity = {"cloud.example/role": "gateway"}

@@ -24,7 +24,6 @@ from matrixhub.backends.gateway.client import Client
 from matrixhub.backends.postgres.client import Client as Postgres
 from matrixhub.errors import Conflict, Rejected, Transient
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import POD
 
 __all__ = ["world"]
 
@@ -334,17 +333,3 @@ def test_a_redis_cluster_is_refused_before_anything_is_made(gateways: Gateways) 
     with pytest.raises(Rejected) as refused:
         client.prepare()
     assert refused.value.reason == "RedisModeUnsupported"
-
-
-def test_the_operator_deletes_no_pod_but_gateways_of_realtimeclusters(bare: Gateways) -> None:
-    spec = {"containers": [{"name": "it", "image": "localhost/nothing:1", "imagePullPolicy": "Never"}]}
-    gateway = {"app.kubernetes.io/name": "gateway"}
-    labels = {"theirs": gateway, "ours": {**gateway, naming.CLUSTER_LABEL: "main"}}
-    for name, marked in labels.items():
-        metadata = {"name": name, "namespace": bare.namespace, "labels": marked}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        bare.kubectl("create", "-f", "-", text=json.dumps(pod))
-    bare.api.delete(POD, "ours", bare.namespace)
-    with pytest.raises(Rejected, match="deletes only gateways"):
-        bare.api.delete(POD, "theirs", bare.namespace)
-    assert "deletionTimestamp" not in bare.get("pod", "theirs")["metadata"]
