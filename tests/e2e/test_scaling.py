@@ -1,8 +1,12 @@
 """Gateways follow real sockets, relays a real backlog, on a real node: up within seconds, down with nobody hurt."""
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
@@ -150,16 +154,22 @@ def test_a_backlog_brings_relays_and_every_event_arrives(waves: Hub, sockets: So
     until(lambda: arrived(sockets) == set(range(BACKLOG)), 45, "every event reaches the subscriber")
 
 
-def test_a_broker_restart_in_the_middle_loses_nothing_and_nothing_flaps(waves: Hub, sockets: Sockets) -> None:
+def test_a_broker_that_was_away_in_the_middle_is_told_and_loses_nothing_and_nothing_flaps(
+    waves: Hub, sockets: Sockets
+) -> None:
     before = steps(waves, "relay")
     subscribe(waves, sockets)
     produce(waves, range(BACKLOG))
     until(lambda: len(sockets.events) > BACKLOG // 10, 30, "the relays are in the middle of it")
     assert len(arrived(sockets)) < BACKLOG
 
-    waves.stand("restart", "kafka")
+    waves.stand("stop", "kafka")
+    until(lambda: scaling_active(waves) == ("False", "MetricsMissing"), 20, "the condition says that lag is not seen")
+    assert decision(waves, "relay")["desiredReplicas"] >= decision(waves, "relay")["replicas"]
+    waves.stand("start", "kafka")
 
     until(lambda: arrived(sockets) == set(range(BACKLOG)), 90, "every event reaches the subscriber all the same")
+    until(lambda: scaling_active(waves) == ("True", "ValidMetrics"), 30, "the condition says that all is seen again")
     until(lambda: replicas(waves, "relay") == 1, 90, "once it is empty, and has been for the window, they go again")
     left = [step for step in steps(waves, "relay") if step not in before and step.after < step.before]
     assert len(left) == len({step.before for step in left}), f"no number is left downwards twice: {left}"
@@ -176,6 +186,35 @@ def test_a_pause_holds_the_number_and_says_so(waves: Hub, sockets: Sockets) -> N
 
     waves.kubectl(*annotate, "matrixhub.io/scaling-paused-")
     until(lambda: replicas(waves, "gateway") > 2, 15, "without the annotation it scales")
+
+
+def test_gateways_are_scaled_though_kafka_hangs(waves: Hub, sockets: Sockets) -> None:
+    with frozen(waves, "kafka"):
+        until(
+            lambda: scaling_active(waves) == ("False", "MetricsMissing"), 40, "the condition says that lag is not seen"
+        )
+        until(lambda: replicas(waves, "gateway") == 2, 60, "what the test before brought has gone")
+        key = waves.secret(TENANT, "gateway")["PUSHER_APP_KEY"]
+        sockets.open(gateways(waves)[0], key, SOCKETS)
+        until(lambda: replicas(waves, "gateway") > 2, 15, "300 sockets bring more gateways")
+        assert scaling_active(waves) == ("False", "MetricsMissing")
+
+
+@contextmanager
+def frozen(hub: Hub, part: str) -> Iterator[None]:
+    """The part takes connections inside the block, and answers none."""
+    pid = json.loads(Path(hub.env["MATRIXHUB_STAND"], "run", f"{part}.json").read_text())["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def scaling_active(hub: Hub) -> tuple[str, str]:
+    """Status and reason of the condition."""
+    conditions = hub.get("realtimecluster", NAME, "-n", "matrixhub")["status"]["conditions"]
+    return next((each["status"], each["reason"]) for each in conditions if each["type"] == "ScalingActive")
 
 
 def subscribe(hub: Hub, sockets: Sockets) -> None:

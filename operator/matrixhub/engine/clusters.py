@@ -29,7 +29,7 @@ from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import Manifest
 from matrixhub.scaling.loop import Scaler
-from matrixhub.scaling.report import Report
+from matrixhub.scaling.report import Load, Report
 
 log = logging.getLogger(__name__)
 
@@ -182,21 +182,25 @@ class Clusters:
                     self._clearance.add(key, kind.name)
         self._tenancy.resettled(self._roster.members(key), grown=grown)
 
-    def _scaled(self, key: str, report: Report) -> None:
-        """A RealtimeCluster's load was looked at and decided upon."""
+    def _scaled(self, key: str, load: Load, report: Report) -> None:
+        """A load of a RealtimeCluster was looked at and decided upon."""
         plane = self._roster.planes.get(key)
         if plane is None:
             return
         for sentence, change in rescales(report):
             event = self._composer.tell(plane, News("SuccessfulRescale", sentence, datetime.now(UTC)))
             self._chronicle.rescaled(key, sentence, change, event)
-        plane.report = report
+        plane.looks[load] = report
+        whole = plane.report
+        if whole is None:
+            return
+        plane.looks[load] = report.carried_out
         before = plane.scales
-        plane.scales = scales(before, report, plane.cluster.status, datetime.now(UTC))
+        plane.scales = scales(before, whole, plane.cluster.status, datetime.now(UTC))
         if plane.scales is not before:
             self._registrar.add(f"RealtimeCluster/{key}")
         shown = {t: self._roster.entries[t].tenant.status.get("connections", 0) for t in self._roster.members(key)}
-        for tenant in counted(plane.counts, shown, report, time.monotonic()):
+        for tenant in counted(plane.counts, shown, whole, time.monotonic()):
             self._registrar.add(f"Tenant/{tenant}")
 
     def _kafka(self, cluster: RealtimeCluster) -> Session:

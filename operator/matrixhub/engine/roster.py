@@ -12,7 +12,7 @@ from matrixhub.engine.scales import Counts, Scales
 from matrixhub.engine.standing import NAMESPACE, Entry, turn
 from matrixhub.engine.status import Health
 from matrixhub.errors import BackendError, Rejected, Transient
-from matrixhub.scaling.report import Report
+from matrixhub.scaling.report import Load, Report, joined
 
 
 @dataclass
@@ -25,8 +25,8 @@ class Plane:
     """By backend, the PEM text of the authority that signs its certificate, as last read from its Secret."""
     scales: Scales = field(default_factory=Scales)
     """What is told of scaling."""
-    report: Report | None = None
-    """What was last seen and decided of its workloads."""
+    looks: dict[Load, Report] = field(default_factory=dict)
+    """By load, what was last seen and decided of its workloads."""
     counts: Counts = field(default_factory=Counts)
     """Its Tenants' connections as last told."""
     bound: dict[str, str] = field(default_factory=dict)
@@ -37,6 +37,11 @@ class Plane:
     """Whether it is deleted and nobody lives on it, so that what it has of its own goes."""
     accounts: bool = False
     """Whether it ever ran something that logs in, so that what it logged in with may be in the backends."""
+
+    @property
+    def report(self) -> Report | None:
+        """What was last seen and decided of all its workloads."""
+        return joined(self.looks)
 
     @property
     def held(self) -> bool:

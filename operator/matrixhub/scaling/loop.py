@@ -1,4 +1,7 @@
-"""Looks, decides, and writes `/scale`, again and again, for every RealtimeCluster."""
+"""Looks, decides, and writes `/scale`, again and again, for every RealtimeCluster.
+
+Connections and lag are looked at apart: a Kafka that is away, or has a great many partitions, delays no gateway.
+"""
 
 import asyncio
 import logging
@@ -9,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import KafkaBackend
 from matrixhub.backends.kafka.session import Session
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import POD
 from matrixhub.scaling import gateways, workloads
-from matrixhub.scaling.report import Report, Scaled, measure
+from matrixhub.scaling.report import Load, Report, Scaled, measure
 from matrixhub.scaling.samples import GatewaySample, Group, Missing
 from matrixhub.scaling.sources import groups
 from matrixhub.scaling.sources.gateways import GatewaySource
@@ -28,18 +32,33 @@ SHARE = 10
 """Looking takes at most a tenth of the time, however many partitions there are."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 CLUSTERS = 8
-"""RealtimeClusters looked at at once."""
+"""RealtimeClusters of which the same load is looked at at once."""
+
+
+@dataclass
+class _Turn:
+    """When a load is looked at next; `busy` while it is."""
+
+    due: float = 0.0
+    busy: bool = False
 
 
 @dataclass
 class _Memory:
-    """What is remembered of one RealtimeCluster; `busy` while it is looked at."""
+    """What is remembered of one RealtimeCluster. The session is the lag's alone, as it belongs to one thread."""
 
     cluster: RealtimeCluster
     histories: dict[str, Any] = field(default_factory=dict)
+    turns: dict[Load, _Turn] = field(default_factory=lambda: {load: _Turn() for load in Load})
     session: Session | None = None
-    due: float = 0.0
-    busy: bool = False
+    kafka: KafkaBackend | None = None
+    """What the session was made for."""
+
+    def close(self) -> None:
+        """There is no session."""
+        session, self.session = self.session, None
+        if session:
+            session.close()
 
 
 class Scaler:
@@ -50,7 +69,7 @@ class Scaler:
         api: KubeApi,
         kafka: Callable[[RealtimeCluster], Session],
         tenants: Callable[[str], Iterable[str]],
-        report: Callable[[str, Report], None],
+        report: Callable[[str, Load, Report], None],
     ) -> None:
         """`kafka` makes a session, `tenants` names who lives on a RealtimeCluster, `report` hears of each look."""
         self._api = api
@@ -59,66 +78,70 @@ class Scaler:
         self._report = report
         self._source = GatewaySource(api)
         self._known: dict[str, _Memory] = {}
-        self._threads = ThreadPoolExecutor(CLUSTERS, thread_name_prefix="scaler")
+        self._looks = {Load.CONNECTIONS: self._look_at_connections, Load.LAG: self._look_at_lag}
+        self._threads = {load: ThreadPoolExecutor(CLUSTERS, thread_name_prefix=f"scaler-{load}") for load in Load}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def watch(self, cluster: RealtimeCluster) -> None:
         """The RealtimeCluster is scaled as it now says."""
         before = self._known.get(cluster.key)
         if before is None or before.cluster.metadata.uid != cluster.metadata.uid:
+            self.forget(cluster.key)
             self._known[cluster.key] = _Memory(cluster)
-            return
-        if before.cluster.spec.kafka != cluster.spec.kafka:
-            before.session = None
-        before.cluster = cluster
+        else:
+            before.cluster = cluster
 
     def forget(self, key: str) -> None:
         """The RealtimeCluster is gone."""
-        self._known.pop(key, None)
+        memory = self._known.pop(key, None)
+        if memory and not memory.turns[Load.LAG].busy:
+            memory.close()
 
     async def run(self) -> None:
         """Never returns; cancelling ends it after the looks in progress."""
         try:
             while True:
-                now = time.monotonic()
                 for key, memory in self._known.items():
-                    if now >= memory.due and not memory.busy:
-                        memory.busy = True
-                        task = asyncio.create_task(self._turn(key, memory))
-                        self._tasks.add(task)
-                        task.add_done_callback(self._tasks.discard)
+                    for load, turn in memory.turns.items():
+                        if time.monotonic() >= turn.due and not turn.busy:
+                            turn.busy = True
+                            task = asyncio.create_task(self._turn(key, memory, load))
+                            self._tasks.add(task)
+                            task.add_done_callback(self._tasks.discard)
                 await asyncio.sleep(EVERY / 5)
         finally:
             await asyncio.gather(*self._tasks)
 
-    async def _turn(self, key: str, memory: _Memory) -> None:
-        began = time.monotonic()
+    async def _turn(self, key: str, memory: _Memory, load: Load) -> None:
+        began, turn = time.monotonic(), memory.turns[load]
         try:
             report = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._look, memory, frozenset(self._tenants(key))
+                self._threads[load], self._looks[load], memory, frozenset(self._tenants(key))
             )
+            measure(key, report)
             if self._known.get(key) is memory:
-                self._report(key, report)
+                self._report(key, load, report)
         except Exception:
             log.exception("Failed to scale RealtimeCluster %s", key)
         finally:
             took = time.monotonic() - began
-            memory.due = began + max(EVERY, SHARE * took)
-            memory.busy = False
+            turn.due = began + max(EVERY, SHARE * took)
+            turn.busy = False
+            if load is Load.LAG and self._known.get(key) is not memory:
+                memory.close()
 
-    def _look(self, memory: _Memory, tenants: frozenset[str]) -> Report:
-        """Everything of one RealtimeCluster, in its thread."""
-        cluster, scaled, seen = memory.cluster, [], None
-        if workload := workloads.gateways(cluster):
-            seen = self._source.look(cluster)
-            scaled.append(self._scale(memory, workload, seen.samples))
-        scaled += [
-            self._scale(memory, consumer, self._group(memory, consumer, tenants))
-            for consumer in workloads.consumers(cluster)
-        ]
-        report = Report(tuple(scaled), seen)
-        measure(cluster.key, report)
-        return report
+    def _look_at_connections(self, memory: _Memory, _: frozenset[str]) -> Report:
+        """At the gateways of one RealtimeCluster, in a thread."""
+        workload = workloads.gateways(memory.cluster)
+        if workload is None:
+            return Report()
+        seen = self._source.look(memory.cluster)
+        return Report((self._scale(memory, workload, seen.samples),), seen)
+
+    def _look_at_lag(self, memory: _Memory, tenants: frozenset[str]) -> Report:
+        """At the consumers of one RealtimeCluster, in a thread."""
+        consumers = workloads.consumers(memory.cluster)
+        return Report(tuple(self._scale(memory, each, self._group(memory, each, tenants)) for each in consumers))
 
     def _scale(self, memory: _Memory, workload: Gateways | Consumers, sample: Any) -> Scaled:
         """The decision on one workload, carried out."""
@@ -148,12 +171,14 @@ class Scaler:
 
     def _group(self, memory: _Memory, consumer: Consumers, tenants: frozenset[str]) -> Group:
         """The consumer group. After trouble the next look begins with a new session, its credentials just read."""
+        if memory.kafka != memory.cluster.spec.kafka:
+            memory.close()
         try:
+            memory.kafka = memory.cluster.spec.kafka
             memory.session = memory.session or self._kafka(memory.cluster)
         except BackendError as error:
             return Missing(error.message)
         sample = groups.look(memory.session, consumer.group, consumer.topics, tenants)
         if isinstance(sample, Missing):
-            memory.session.close()
-            memory.session = None
+            memory.close()
         return sample

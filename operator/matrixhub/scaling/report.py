@@ -1,13 +1,21 @@
 """What one look at a RealtimeCluster came to, and how it is measured."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Self
 
 from matrixhub import metrics
 from matrixhub.scaling.decision import Bounds, Decision, Trouble
 from matrixhub.scaling.lag import unread
 from matrixhub.scaling.samples import Gateways, Group, GroupSample, Missing
+
+
+class Load(StrEnum):
+    """What workloads are scaled from: gateways from the one, consumers from the other."""
+
+    CONNECTIONS = "connections"
+    LAG = "lag"
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,11 @@ class Scaled:
             return Trouble("ScaleFailed", self.error)
         return self.decision.trouble if self.decision else None
 
+    @property
+    def carried_out(self) -> Self:
+        """The same once it is told: the number is what was decided, and no step any more."""
+        return replace(self, replicas=self.decision.replicas) if self.stepped and self.decision else self
+
 
 @dataclass(frozen=True)
 class Report:
@@ -62,6 +75,19 @@ class Report:
 
     scaled: tuple[Scaled, ...] = ()
     seen: Seen | None = None
+
+    @property
+    def carried_out(self) -> Self:
+        """The same once it is told."""
+        return replace(self, scaled=tuple(each.carried_out for each in self.scaled))
+
+
+def joined(reports: Mapping[Load, Report]) -> Report | None:
+    """All that was decided on a RealtimeCluster; None until each load was looked at."""
+    if reports.keys() != set(Load):
+        return None
+    scaled = tuple(each for load in Load for each in reports[load].scaled)
+    return Report(scaled, reports[Load.CONNECTIONS].seen)
 
 
 def measure(cluster: str, report: Report) -> None:

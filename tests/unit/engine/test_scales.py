@@ -7,7 +7,7 @@ from matrixhub.api import naming
 from matrixhub.engine.audit import Change
 from matrixhub.engine.scales import Counts, Scales, condition, counted, rescales, scales
 from matrixhub.scaling.decision import Decision, Trouble
-from matrixhub.scaling.report import Report, Scaled, Seen
+from matrixhub.scaling.report import Load, Report, Scaled, Seen, joined
 from matrixhub.scaling.samples import GatewaySample, Missing
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -96,3 +96,21 @@ def test_a_silent_gateway_leaves_the_tenants_connections_as_they_were_told() -> 
     assert counted(counts, {"green": 7}, report(whole=False), 0.0) == []
     assert counted(counts, {"green": 7}, Report((), Seen(Missing("away"))), 0.0) == []
     assert counts.connections == {"green": 7}
+
+
+def test_what_was_seen_apart_is_told_together_once_each_load_was_looked_at() -> None:
+    lag = Report((Scaled("relay", Missing("away")),))
+    assert joined({Load.LAG: lag}) is None
+    whole = joined({Load.LAG: lag, Load.CONNECTIONS: report()})
+    assert whole
+    assert [each.name for each in whole.scaled] == ["gateway", "relay"]
+    assert whole.seen == report().seen
+
+
+def test_a_step_is_told_once() -> None:
+    stepped = report(3)
+    assert rescales(stepped)
+    assert not rescales(stepped.carried_out)
+    assert stepped.carried_out.scaled[0].replicas == 3
+    failed = report(3, error="refused")
+    assert failed.carried_out == failed
