@@ -53,6 +53,13 @@ def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
         raise
 
 
+def tune(consumer: Any, wait_milliseconds: int, look_milliseconds: int) -> None:
+    """From its next fetch on the broker waits so long for records, and new topics are looked for so often."""
+    # The driver takes both at construction alone, and reads them anew each time.
+    consumer._fetcher.config["fetch_max_wait_ms"] = wait_milliseconds  # noqa: SLF001
+    consumer._cluster.config["metadata_max_age_ms"] = look_milliseconds  # noqa: SLF001
+
+
 __all__ = [
     "AsyncConsumerRebalanceListener",
     "KafkaConsumer",
@@ -63,4 +70,5 @@ __all__ = [
     "TopicPartition",
     "connection",
     "opened",
+    "tune",
 ]

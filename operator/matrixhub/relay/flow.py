@@ -84,6 +84,11 @@ class Flow:
         return len(self._until) + len(self._closed)
 
     @property
+    def resting(self) -> bool:
+        """Whether nothing is under way, nothing waits, and nothing is left to order or to commit."""
+        return not (self._in_flight or self._size or self._changed or self._paused or self._uncommitted or self.waiting)
+
+    @property
     def closed(self) -> frozenset[str]:
         """Tenants that wait for an app that lets them in."""
         return frozenset(self._closed)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from matrixhub.errors import Unreachable
@@ -83,7 +84,8 @@ class Relay:
         now = time.monotonic()
         offsets = self._flow.offsets() if now - self._committed >= COMMIT_SECONDS else {}
         try:
-            turn = await self._with_kafka(self._consumer.turn, self._flow.orders(now), offsets)
+            orders, resting = self._flow.orders(now), self._flow.resting
+            turn = await self._with_kafka(partial(self._consumer.turn, resting=resting), orders, offsets)
         except Unreachable as error:
             self._report(error)
             self._flow.revoke(self._flow.partitions)
