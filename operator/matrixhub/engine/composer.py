@@ -97,7 +97,8 @@ class Composer:
         told: tuple[Manifest, ...] = ()
         if entry.phase is Phase.DELETED and backends:
             told = (event(subject(entry), News("DataKept", f"{', '.join(backends)}: {NEVER_HELD}", now)),)
-        return Writes(_manifest("Tenant", identity), events=told, cluster=str(entry.tenant.spec.cluster_ref))
+        cluster = str(entry.tenant.spec.cluster_ref)
+        return Writes(_manifest("Tenant", identity), events=told, cluster=cluster, parting=True)
 
     def _cluster(self, key: str) -> Writes:
         plane = self._roster.planes.get(key)
@@ -116,7 +117,7 @@ class Composer:
             news += [News("AccountLeft", left, now, "Warning") for left in parted.left]
             told = tuple(event(_subject_of(plane), each) for each in news)
             # Applying no finalizer takes away the one that was ours.
-            return Writes(_manifest("RealtimeCluster", identity), None, told, key)
+            return Writes(_manifest("RealtimeCluster", identity), None, told, key, parting=True)
         finalizer = None
         if not plane.held:
             finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})

@@ -32,6 +32,8 @@ class Writes:
     events: tuple[Manifest, ...] = ()
     cluster: str = ""
     """The RealtimeCluster in whose audit trail the Events are recorded."""
+    parting: bool = False
+    """Whether the resource goes with this: its Events are told first, for nobody would tell them afterwards."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,18 @@ class Registrar:
 
     def _write(self, key: str, writes: Writes) -> Written | None:
         resource = None
+        if writes.parting:
+            self._tell(key, writes)
         if writes.finalizer:
             resource = self._api.apply(writes.finalizer)
         if writes.status:
             metrics.STATUS_WRITES.labels(kind=writes.status["kind"]).inc()
             resource = self._api.apply_status(writes.status)
+        if not writes.parting:
+            self._tell(key, writes)
+        return Written(key, resource) if resource else None
+
+    def _tell(self, key: str, writes: Writes) -> None:
         for event in writes.events:
             if record := audit.of_event(event, writes.cluster, datetime.now(UTC)):
                 self._trail.add(record)
@@ -139,4 +148,3 @@ class Registrar:
                 continue  # told in this very second
             except BackendError as error:
                 log.warning("Failed to tell of %s: %s", key, error.message)
-        return Written(key, resource) if resource else None

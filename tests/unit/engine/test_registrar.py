@@ -13,6 +13,8 @@ from matrixhub.errors import BackendError, Conflict, Rejected, Unreachable
 from matrixhub.kube.client import KubeApi
 
 STATUS = {"kind": "Tenant", "metadata": {"name": "a"}}
+EVENTS = ({"kind": "Event", "type": "Normal", "reason": "Changed"},)
+CHANGE = Writes(status=STATUS, events=EVENTS)
 
 
 class Clerk:
@@ -20,15 +22,24 @@ class Clerk:
 
     def __init__(self, *errors: BackendError, deaf: bool = False) -> None:
         self.errors, self.deaf = list(errors), deaf
-        self.events = 0
+        self.done: list[str] = []
+
+    @property
+    def events(self) -> int:
+        return self.done.count("event")
+
+    def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        self.done.append("finalizer")
+        return manifest
 
     def apply_status(self, manifest: dict[str, Any]) -> dict[str, Any]:
         if self.errors:
             raise self.errors.pop(0)
+        self.done.append("status")
         return manifest
 
     def create(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        self.events += 1
+        self.done.append("event")
         if self.deaf:
             raise Rejected("PermissionDenied", "no events here")
         return manifest
@@ -39,10 +50,10 @@ def write(
     keys: list[str],
     until: Callable[[list[Written]], bool],
     told: Callable[[Writes], None] = lambda _: None,
+    writes: Writes = CHANGE,
 ) -> list[Written]:
     """What was written until the condition holds of it; `told` hears what was sent."""
     written: list[Written] = []
-    writes = Writes(status=STATUS, events=({"kind": "Event", "type": "Normal", "reason": "Changed"},))
 
     async def scene() -> None:
         registrar = Registrar(cast("KubeApi", clerk), Trail(), lambda _: writes, told, written.append)
@@ -73,3 +84,16 @@ def test_an_event_that_is_refused_hides_no_write(caplog: pytest.LogCaptureFixtur
     written = write(Clerk(deaf=True), ["Tenant/a", "Tenant/b"], lambda written: len(written) == 2)
     assert {each.key for each in written} == {"Tenant/a", "Tenant/b"}
     assert "Failed to tell of Tenant/a" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("writes", "order"),
+    [
+        (CHANGE, ["status", "event"]),
+        (Writes(finalizer=STATUS, events=EVENTS, parting=True), ["event", "finalizer"]),
+    ],
+)
+def test_what_is_told_of_a_change_follows_it_and_what_is_told_of_an_end_comes_first(writes: Writes, order: list[str]):
+    clerk = Clerk()
+    write(clerk, ["Tenant/a"], lambda written: len(written) == 1, writes=writes)
+    assert clerk.done == order
