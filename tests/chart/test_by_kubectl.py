@@ -1,7 +1,9 @@
 """Installed and taken away again by kubectl alone, as docs/operations.md shows."""
 
 import secrets
+from collections.abc import Iterator
 
+import pytest
 import yaml
 from tests.chart.release import Release
 from tests.e2e.hub import Hub
@@ -11,6 +13,7 @@ from chart import NAMESPACE
 
 KEPT = {"CustomResourceDefinition"}
 """What other tests need. Users keep them, too, if they want to keep their Tenants."""
+RIGHTS = ("kubernetes", "confinement")
 
 
 def plain(hub: Hub, name: str) -> str:
@@ -19,8 +22,15 @@ def plain(hub: Hub, name: str) -> str:
     return text.replace("matrixhub:0.1.0", hub.env["MATRIXHUB_IMAGE"])
 
 
-def test_the_plain_manifests_work_and_go_and_leave_nothing_that_waits(release: Release) -> None:
-    hub, tenant = release.hub, f"plain-{secrets.token_hex(2)}"
+@pytest.fixture
+def whole(release: Release) -> Iterator[Hub]:
+    """The release's hub; what the operator outside the cluster may do in the same namespace is as before afterwards."""
+    yield release.hub
+    release.hub.kubectl("apply", *(f"--filename={ROOT}/manifests/admin-rights/{name}.yaml" for name in RIGHTS))
+
+
+def test_the_plain_manifests_work_and_go_and_leave_nothing_that_waits(whole: Hub) -> None:
+    hub, tenant = whole, f"plain-{secrets.token_hex(2)}"
     hub.kubectl("apply", "-f", "-", text=plain(hub, "install.yaml"))
     hub.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/matrixhub", "--timeout=90s")
     hub.onboard(tenant)
