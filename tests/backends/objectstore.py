@@ -90,13 +90,23 @@ def converge(client: Client, *intents: Intent) -> None:
 
 
 def _found(ask: Any, name: str) -> bool:
-    try:
+    with _maybe_gone():
         ask(name)
+        return True
+    return False
+
+
+@contextmanager
+def _maybe_gone() -> Iterator[None]:
+    """What is asked for may not be there; every other refusal is raised."""
+    try:
+        yield
     except MinioAdminException as error:
-        if "XMinioAdminNoSuch" in str(error):
-            return False
-        raise
-    return True
+        if "XMinioAdminNoSuch" not in str(error):
+            raise
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
 
 
 class Root:
@@ -128,13 +138,13 @@ class Root:
     def forget(self, tenant: str) -> None:
         """Nothing under the tenant's names is left, whoever made it."""
         user, bucket = naming.object_store_user(tenant), naming.bucket("hub", tenant)
-        with suppress(MinioAdminException):
+        with _maybe_gone():
             self.admin.user_remove(user)
-        with suppress(MinioAdminException):
+        with _maybe_gone():
             self.admin.policy_remove(user)
-        with suppress(MinioAdminException):
+        with _maybe_gone():
             self.admin.group_remove("os-group")
-        with suppress(ClientError):
+        with _maybe_gone():
             while found := [
                 {"Key": item["Key"], "VersionId": item["VersionId"]}
                 for page in [self.s3.list_object_versions(Bucket=bucket)]

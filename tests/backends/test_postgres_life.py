@@ -35,10 +35,13 @@ def school(world: World) -> Iterator[Intent]:
 
 
 def refused(world: World, made: Intent) -> bool:
-    with suppress(psycopg.OperationalError):
+    try:
         world.login(made).close()
-        return False
-    return True
+    except psycopg.OperationalError as error:  # libpq gives the words of a refused login, and no SQLSTATE
+        if not any(words in str(error) for words in ("password authentication failed", "not permitted to log in")):
+            raise
+        return True
+    return False
 
 
 def registered(world: World, tenant: str) -> tuple[object, ...] | None:
