@@ -8,17 +8,19 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests import support
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Intent, Owner, Phase
+from matrixhub.backends.namespace import client as client_module
 from matrixhub.backends.namespace.client import Client
 from matrixhub.backends.namespace.plan import Step
 from matrixhub.backends.namespace.state import State
@@ -154,6 +156,20 @@ class World:
             for kind in ("ClusterRole", "ClusterRoleBinding"):
                 self.admin.delete(BY_KIND[kind], naming.cluster_role(tenant))
         self.client.close()
+
+
+@pytest.fixture(scope="module")
+def world(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(stand, tmp_path_factory.mktemp("kubeconfigs"))
+    yield world
+    world.close()
+
+
+@pytest.fixture(params=["by name", "by list"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few tenants are read one by one, many by lists: here the same few in either way."""
+    monkeypatch.setattr(client_module, "FEW", 10**6 if request.param == "by name" else 0)
+    monkeypatch.setattr(client_module, "SHARE", 10**6)
 
 
 def decoded(secret: Manifest) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
 from secrets import token_hex
 from urllib.parse import urlsplit
 
@@ -15,6 +14,8 @@ from tests.backends.namespace_world import (
     decoded,
     empty,
     eventually,
+    reading,
+    world,
 )
 
 from matrixhub import metrics
@@ -29,19 +30,7 @@ from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import SECRET
 
-
-@pytest.fixture(scope="module")
-def world(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(stand, tmp_path_factory.mktemp("kubeconfigs"))
-    yield world
-    world.close()
-
-
-@pytest.fixture(params=["by name", "by list"])
-def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few tenants are read one by one, many by lists: here the same few in either way."""
-    monkeypatch.setattr(client_module, "FEW", 10**6 if request.param == "by name" else 0)
-    monkeypatch.setattr(client_module, "SHARE", 10**6)
+__all__ = ["reading", "world"]
 
 
 @pytest.mark.usefixtures("reading")
