@@ -95,9 +95,8 @@ def test_pods_are_confined_by_pod_security_quota_and_limits(world: World) -> Non
 
 
 def post_pod(world: World, tenant: str, name: str, spec: Manifest) -> Manifest:
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    path = f"/api/v1/namespaces/{naming.namespace(tenant)}/pods"
-    return world.admin._request("POST", path, None, body)  # noqa: SLF001 - pods are not among the operator's kinds
+    metadata = {"name": name, "namespace": naming.namespace(tenant)}
+    return world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
 DRIFT: dict[str, tuple[str, str, Manifest]] = {
