@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import KafkaBackend
 from matrixhub.backends.kafka.session import Session
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
@@ -33,13 +34,24 @@ CLUSTERS = 8
 
 @dataclass
 class _Memory:
-    """What is remembered of one RealtimeCluster; `busy` while it is looked at."""
+    """What is remembered of one RealtimeCluster; while `busy` it is looked at, by a thread that has the session."""
 
     cluster: RealtimeCluster
     histories: dict[str, Any] = field(default_factory=dict)
     session: Session | None = None
+    kafka: KafkaBackend | None = None
+    """What the session was made from."""
     due: float = 0.0
     busy: bool = False
+
+    def close(self) -> None:
+        """The session is closed. Another is made when one is needed."""
+        session, self.session = self.session, None
+        try:
+            if session:
+                session.close()
+        except Exception:
+            log.exception("Failed to close the scaler's session with Kafka of RealtimeCluster %s", self.cluster.key)
 
 
 class Scaler:
@@ -65,16 +77,21 @@ class Scaler:
     def watch(self, cluster: RealtimeCluster) -> None:
         """The RealtimeCluster is scaled as it now says."""
         before = self._known.get(cluster.key)
-        if before is None or before.cluster.metadata.uid != cluster.metadata.uid:
-            self._known[cluster.key] = _Memory(cluster)
+        if before and before.cluster.metadata.uid == cluster.metadata.uid:
+            before.cluster = cluster
             return
-        if before.cluster.spec.kafka != cluster.spec.kafka:
-            before.session = None
-        before.cluster = cluster
+        self.forget(cluster.key)
+        self._known[cluster.key] = _Memory(cluster)
 
     def forget(self, key: str) -> None:
         """The RealtimeCluster is gone."""
-        self._known.pop(key, None)
+        if memory := self._known.pop(key, None):
+            self._release(memory)
+
+    def _release(self, memory: _Memory) -> None:
+        """Nobody looks at it any more: its session is closed, after the look in progress if there is one."""
+        if not memory.busy:
+            self._threads.submit(memory.close)
 
     async def run(self) -> None:
         """Never returns; cancelling ends it after the looks in progress."""
@@ -105,15 +122,20 @@ class Scaler:
             took = time.monotonic() - began
             memory.due = began + max(EVERY, SHARE * took)
             memory.busy = False
+            if self._known.get(key) is not memory:
+                self._release(memory)
 
     def _look(self, memory: _Memory, tenants: frozenset[str]) -> Report:
         """Everything of one RealtimeCluster, in its thread."""
         cluster, scaled, seen = memory.cluster, [], None
+        if memory.kafka != cluster.spec.kafka:
+            memory.close()
+            memory.kafka = cluster.spec.kafka
         if workload := workloads.gateways(cluster):
             seen = self._source.look(cluster)
             scaled.append(self._scale(memory, workload, seen.samples))
         scaled += [
-            self._scale(memory, consumer, self._group(memory, consumer, tenants))
+            self._scale(memory, consumer, self._group(memory, cluster, consumer, tenants))
             for consumer in workloads.consumers(cluster)
         ]
         report = Report(tuple(scaled), seen)
@@ -146,14 +168,13 @@ class Scaler:
             patch = {"metadata": {"annotations": {DELETION_COST: str(cost)}}}
             self._api.patch(POD, pod, namespace, patch)
 
-    def _group(self, memory: _Memory, consumer: Consumers, tenants: frozenset[str]) -> Group:
+    def _group(self, memory: _Memory, cluster: RealtimeCluster, consumer: Consumers, tenants: frozenset[str]) -> Group:
         """The consumer group. After trouble the next look begins with a new session, its credentials just read."""
         try:
-            memory.session = memory.session or self._kafka(memory.cluster)
+            memory.session = memory.session or self._kafka(cluster)
         except BackendError as error:
             return Missing(error.message)
         sample = groups.look(memory.session, consumer.group, consumer.topics, tenants)
         if isinstance(sample, Missing):
-            memory.session.close()
-            memory.session = None
+            memory.close()
         return sample
