@@ -1,12 +1,9 @@
 """What the namespace backend's tests share: the operator's client, and the administrator who looks and meddles."""
 
 import base64
-import contextlib
 import json
 import secrets
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -193,45 +190,3 @@ def eventually(look: Callable[[], object], within: float = 10) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-class Wire:
-    """A TCP proxy before the API server that can be cut."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.target = (host, port)
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        self.open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                near, _ = self.server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self.target)
-            self.open += [near, far]
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            return
-
-    def cut(self) -> None:
-        """Nobody is let in, and who was in is out."""
-        for each in (self.server, *self.open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        self.open = []
-
-    def mend(self) -> None:
-        """All is as before the cut."""
-        self.server = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._serve, daemon=True).start()

@@ -9,7 +9,6 @@ import pytest
 from tests.backends.namespace_world import (
     HUB,
     PASSWORD,
-    Wire,
     World,
     decoded,
     empty,
@@ -17,6 +16,7 @@ from tests.backends.namespace_world import (
     reading,
     world,
 )
+from tests.wire import Wire
 
 from matrixhub import metrics
 from matrixhub.api import naming
@@ -289,24 +289,22 @@ def test_a_missing_right_is_named_with_its_remedy(world: World) -> None:
 
 
 def test_an_api_server_that_is_away_is_unreachable_and_found_again(world: World) -> None:
-    server = urlsplit(world.address)
-    wire = Wire(server.hostname or "", server.port or 443)
-    near = {"server": f"https://127.0.0.1:{wire.port}", "tls-server-name": server.hostname or ""}
-    client = Client(KubeApi(world.reached_by({"cluster": near})))
-    wish = world.intent("ns-wire")
-    plan = client.plan(client.desired(wish), empty(wish))
-    assert client.observe([wish])
-    wire.cut()
-    started = time.monotonic()
-    for call in (lambda: client.observe([wish]), lambda: client.apply({"ns-wire": plan}), client.prepare):
-        with pytest.raises(Unreachable, match="does not answer"):
-            call()
-    assert time.monotonic() - started < 15
-    wire.mend()
-    assert client.prepare().version.startswith("v1.")
-    assert client.apply({"ns-wire": plan})["ns-wire"].error is None
-    wire.cut()
-    client.close()
+    server, wish = urlsplit(world.address), world.intent("ns-wire")
+    with Wire(server.hostname or "", server.port or 443) as wire:
+        near = {"server": f"https://127.0.0.1:{wire.port}", "tls-server-name": server.hostname or ""}
+        client = Client(KubeApi(world.reached_by({"cluster": near})))
+        plan = client.plan(client.desired(wish), empty(wish))
+        assert client.observe([wish])
+        wire.cut()
+        started = time.monotonic()
+        for call in (lambda: client.observe([wish]), lambda: client.apply({"ns-wire": plan}), client.prepare):
+            with pytest.raises(Unreachable, match="does not answer"):
+                call()
+        assert time.monotonic() - started < 15
+        wire.mend()
+        assert client.prepare().version.startswith("v1.")
+        assert client.apply({"ns-wire": plan})["ns-wire"].error is None
+        client.close()
 
 
 def test_no_secret_in_any_sentence(world: World) -> None:
