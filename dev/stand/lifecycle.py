@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 
 from stand import process
@@ -87,8 +88,8 @@ class _Ascent:
                 self._start(part)
         except Failure as failure:
             self._fail(part, str(failure))
-        except Exception as error:  # noqa: BLE001 - else the thread would take its reason with it
-            self._fail(part, f"{part.name}: {error!r}")
+        except Exception:  # noqa: BLE001 - raised at the end: a thread would take it along
+            self._fail(part, f"{part.name} met a bug:\n{traceback.format_exc()}")
         finally:
             self._done[part.name].set()
 
@@ -127,6 +128,8 @@ def down(stand: Stand, parts: Iterable[Part]) -> None:
                 shown(part.name, "ended")
         except Failure as failure:
             failed.append(str(failure))
+        except Exception:  # noqa: BLE001 - raised at the end: a thread would take it along
+            failed.append(f"{part.name} met a bug:\n{traceback.format_exc()}")
         finally:
             ended[part.name].set()
 

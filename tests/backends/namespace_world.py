@@ -1,24 +1,23 @@
 """What the namespace backend's tests share: the operator's client, and the administrator who looks and meddles."""
 
 import base64
-import contextlib
 import json
 import secrets
-import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from tests import support
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Intent, Owner, Phase
+from matrixhub.backends.namespace import client as client_module
 from matrixhub.backends.namespace.client import Client
 from matrixhub.backends.namespace.plan import Step
 from matrixhub.backends.namespace.state import State
@@ -156,6 +155,20 @@ class World:
         self.client.close()
 
 
+@pytest.fixture(scope="module")
+def world(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(stand, tmp_path_factory.mktemp("kubeconfigs"))
+    yield world
+    world.close()
+
+
+@pytest.fixture(params=["by name", "by list"])
+def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few tenants are read one by one, many by lists: here the same few in either way."""
+    monkeypatch.setattr(client_module, "FEW", 10**6 if request.param == "by name" else 0)
+    monkeypatch.setattr(client_module, "SHARE", 10**6)
+
+
 def decoded(secret: Manifest) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
 
@@ -177,45 +190,3 @@ def eventually(look: Callable[[], object], within: float = 10) -> None:
             time.sleep(0.1)
         else:
             return
-
-
-class Wire:
-    """A TCP proxy before the API server that can be cut."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self.target = (host, port)
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        self.open: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                near, _ = self.server.accept()
-            except OSError:
-                return
-            far = socket.create_connection(self.target)
-            self.open += [near, far]
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=self._pump, args=pair, daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-        except OSError:
-            return
-
-    def cut(self) -> None:
-        """Nobody is let in, and who was in is out."""
-        for each in (self.server, *self.open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        self.open = []
-
-    def mend(self) -> None:
-        """All is as before the cut."""
-        self.server = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self._serve, daemon=True).start()

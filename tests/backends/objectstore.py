@@ -1,10 +1,8 @@
 """What the object store's tests share: plain S3, the root's view, rounds of an engine, a wire that can be cut."""
 
 import json
-import socket
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from minio.minioadmin import MinioAdmin
 from tests.support import ROOT
+from tests.wire import Wire
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Applied, Intent
@@ -90,13 +89,23 @@ def converge(client: Client, *intents: Intent) -> None:
 
 
 def _found(ask: Any, name: str) -> bool:
-    try:
+    with _maybe_gone():
         ask(name)
+        return True
+    return False
+
+
+@contextmanager
+def _maybe_gone() -> Iterator[None]:
+    """What is asked for may not be there; every other refusal is raised."""
+    try:
+        yield
     except MinioAdminException as error:
-        if "XMinioAdminNoSuch" in str(error):
-            return False
-        raise
-    return True
+        if "XMinioAdminNoSuch" not in str(error):
+            raise
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchBucket":
+            raise
 
 
 class Root:
@@ -128,13 +137,13 @@ class Root:
     def forget(self, tenant: str) -> None:
         """Nothing under the tenant's names is left, whoever made it."""
         user, bucket = naming.object_store_user(tenant), naming.bucket("hub", tenant)
-        with suppress(MinioAdminException):
+        with _maybe_gone():
             self.admin.user_remove(user)
-        with suppress(MinioAdminException):
+        with _maybe_gone():
             self.admin.policy_remove(user)
-        with suppress(MinioAdminException):
+        with _maybe_gone():
             self.admin.group_remove("os-group")
-        with suppress(ClientError):
+        with _maybe_gone():
             while found := [
                 {"Key": item["Key"], "VersionId": item["VersionId"]}
                 for page in [self.s3.list_object_versions(Bucket=bucket)]
@@ -144,67 +153,14 @@ class Root:
             self.s3.delete_bucket(Bucket=bucket)
 
 
-class Wire:
-    """A TCP proxy on 127.0.0.1 that counts HTTP requests, can be cut, and then counts the attempts."""
+class HttpWire(Wire):
+    """A wire to the endpoint that counts the requests."""
 
-    def __init__(self, address: str) -> None:
-        host, port = address.split("://")[1].split(":")
-        self._target = (host, int(port))
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+    def __init__(self, endpoint: str) -> None:
+        host, port = endpoint.split("://")[1].split(":")
+        super().__init__(host, int(port), self._count)
+        self.url = f"http://127.0.0.1:{self.port}"
         self.requests = 0
-        self.refusals = 0
-        self._cut = False
-        self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self._server.accept()
-            except OSError:
-                return
-            if self._cut:
-                self.refusals += 1
-                near.close()
-                continue
-            far = socket.create_connection(self._target)
-            self._sockets += [near, far]
-            threading.Thread(target=self._pump, args=(near, far, True), daemon=True).start()
-            threading.Thread(target=self._pump, args=(far, near, False), daemon=True).start()
-
-    def _pump(self, source: socket.socket, sink: socket.socket, counted: bool) -> None:  # noqa: FBT001 (a thread's argument)
-        with suppress(OSError):
-            while data := source.recv(65536):
-                self.requests += data.count(b" HTTP/1.1\r\n") if counted else 0
-                sink.sendall(data)
-        for end in (source, sink):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def cut(self) -> None:
-        """Every connection breaks, and new ones are closed at once."""
-        self._cut = True
-        for end in self._sockets:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def mend(self) -> None:
-        """New connections work."""
-        self._cut = False
-
-    def close(self) -> None:
-        """The proxy is gone."""
-        self.cut()
-        self._server.close()
-
-
-@contextmanager
-def wired(address: str) -> Iterator[Wire]:
-    """A wire to the address, for a while."""
-    wire = Wire(address)
-    try:
-        yield wire
-    finally:
-        wire.close()
+    def _count(self, sent: bytes) -> None:
+        self.requests += sent.count(b" HTTP/1.1\r\n")

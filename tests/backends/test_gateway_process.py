@@ -15,11 +15,12 @@ from typing import Any
 
 import pusher
 import pytest
+from pusher.errors import PusherError
 from tests.backends.postgres_world import World, world
 from tests.backends.redis_server import SECRET, Server, eventually, free_port
 from tests.backends.test_redis_nodes import pair, sentinels
 from tests.support import cluster
-from websockets.exceptions import InvalidMessage
+from websockets.exceptions import InvalidMessage, WebSocketException
 from websockets.sync.client import connect
 
 from matrixhub.api import naming
@@ -165,10 +166,13 @@ def socket_on(gateway: Gateway, channel: str) -> Iterator[Any]:
 
 
 def carries(one: Gateway, other: Gateway, seconds: float = 20.0) -> None:
-    """What is published at one gateway arrives at a socket of the other."""
+    """What is published at one gateway arrives at a socket of the other.
+
+    One that has lost Redis, and has not found it again, refuses sockets and calls, or passes nothing on.
+    """
     end = time.monotonic() + seconds
     while True:
-        with contextlib.suppress(Exception), socket_on(other, "general") as socket:
+        with contextlib.suppress(OSError, WebSocketException, PusherError), socket_on(other, "general") as socket:
             one.publish("general", "x")
             if json.loads(socket.recv(1))["event"] == "news":
                 return

@@ -1,6 +1,6 @@
 """What a tenant gets on a real API server, with the operator's own weak rights, and that it stays that way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -12,29 +12,23 @@ from tests.backends.namespace_world import (
     World,
     decoded,
     eventually,
+    reading,
+    world,
 )
 
 from demo import cluster as demo
 from matrixhub.api import naming
 from matrixhub.backends.contract import Phase
-from matrixhub.backends.namespace import client as client_module
 from matrixhub.errors import Rejected
 from matrixhub.kube.resources import BY_KIND, Manifest
 
-
-@pytest.fixture(scope="module")
-def world(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(stand, tmp_path_factory.mktemp("kubeconfigs"))
-    demo.install(stand)  # what a person may do to a Tenant is only known of a kind that exists
-    yield world
-    world.close()
+__all__ = ["reading", "world"]
 
 
-@pytest.fixture(params=["by name", "by list"])
-def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few tenants are read one by one, many by lists: here the same few in either way."""
-    monkeypatch.setattr(client_module, "FEW", 10**6 if request.param == "by name" else 0)
-    monkeypatch.setattr(client_module, "SHARE", 10**6)
+@pytest.fixture(scope="module", autouse=True)
+def resources(stand: Mapping[str, str]) -> None:
+    """What a person may do to a Tenant is only known of a kind that exists."""
+    demo.install(stand)
 
 
 def test_a_tenant_gets_its_namespace_with_everything_in_it(world: World) -> None:
@@ -101,9 +95,8 @@ def test_pods_are_confined_by_pod_security_quota_and_limits(world: World) -> Non
 
 
 def post_pod(world: World, tenant: str, name: str, spec: Manifest) -> Manifest:
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    path = f"/api/v1/namespaces/{naming.namespace(tenant)}/pods"
-    return world.admin._request("POST", path, None, body)  # noqa: SLF001 - pods are not among the operator's kinds
+    metadata = {"name": name, "namespace": naming.namespace(tenant)}
+    return world.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 
 
 DRIFT: dict[str, tuple[str, str, Manifest]] = {

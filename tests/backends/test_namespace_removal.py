@@ -2,7 +2,6 @@
 
 import base64
 import time
-from collections.abc import Iterator, Mapping
 from secrets import token_hex
 from urllib.parse import urlsplit
 
@@ -10,12 +9,14 @@ import pytest
 from tests.backends.namespace_world import (
     HUB,
     PASSWORD,
-    Wire,
     World,
     decoded,
     empty,
     eventually,
+    reading,
+    world,
 )
+from tests.wire import Wire
 
 from matrixhub import metrics
 from matrixhub.api import naming
@@ -29,19 +30,7 @@ from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import SECRET
 
-
-@pytest.fixture(scope="module")
-def world(stand: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    world = World(stand, tmp_path_factory.mktemp("kubeconfigs"))
-    yield world
-    world.close()
-
-
-@pytest.fixture(params=["by name", "by list"])
-def reading(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few tenants are read one by one, many by lists: here the same few in either way."""
-    monkeypatch.setattr(client_module, "FEW", 10**6 if request.param == "by name" else 0)
-    monkeypatch.setattr(client_module, "SHARE", 10**6)
+__all__ = ["reading", "world"]
 
 
 @pytest.mark.usefixtures("reading")
@@ -300,24 +289,22 @@ def test_a_missing_right_is_named_with_its_remedy(world: World) -> None:
 
 
 def test_an_api_server_that_is_away_is_unreachable_and_found_again(world: World) -> None:
-    server = urlsplit(world.address)
-    wire = Wire(server.hostname or "", server.port or 443)
-    near = {"server": f"https://127.0.0.1:{wire.port}", "tls-server-name": server.hostname or ""}
-    client = Client(KubeApi(world.reached_by({"cluster": near})))
-    wish = world.intent("ns-wire")
-    plan = client.plan(client.desired(wish), empty(wish))
-    assert client.observe([wish])
-    wire.cut()
-    started = time.monotonic()
-    for call in (lambda: client.observe([wish]), lambda: client.apply({"ns-wire": plan}), client.prepare):
-        with pytest.raises(Unreachable, match="does not answer"):
-            call()
-    assert time.monotonic() - started < 15
-    wire.mend()
-    assert client.prepare().version.startswith("v1.")
-    assert client.apply({"ns-wire": plan})["ns-wire"].error is None
-    wire.cut()
-    client.close()
+    server, wish = urlsplit(world.address), world.intent("ns-wire")
+    with Wire(server.hostname or "", server.port or 443) as wire:
+        near = {"server": f"https://127.0.0.1:{wire.port}", "tls-server-name": server.hostname or ""}
+        client = Client(KubeApi(world.reached_by({"cluster": near})))
+        plan = client.plan(client.desired(wish), empty(wish))
+        assert client.observe([wish])
+        wire.cut()
+        started = time.monotonic()
+        for call in (lambda: client.observe([wish]), lambda: client.apply({"ns-wire": plan}), client.prepare):
+            with pytest.raises(Unreachable, match="does not answer"):
+                call()
+        assert time.monotonic() - started < 15
+        wire.mend()
+        assert client.prepare().version.startswith("v1.")
+        assert client.apply({"ns-wire": plan})["ns-wire"].error is None
+        client.close()
 
 
 def test_no_secret_in_any_sentence(world: World) -> None:

@@ -16,7 +16,7 @@ import boto3
 import pytest
 import urllib3
 from botocore.config import Config
-from tests.backends.objectstore import RIGHTS, converge, refused, round_of, s3, wired
+from tests.backends.objectstore import RIGHTS, HttpWire, converge, refused, round_of, s3
 from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.api import naming
@@ -399,7 +399,7 @@ def test_an_admin_without_rights_is_told_what_to_grant(client: Client, moto: Mot
 
 
 def test_an_outage_is_unreachable_and_over_when_it_is_over(moto: Moto) -> None:
-    with wired(moto.url) as wire:
+    with HttpWire(moto.url) as wire:
         client = Client(on(wire.url), moto.admin)
         wire.cut()
         with pytest.raises(Unreachable, match="does not answer"):

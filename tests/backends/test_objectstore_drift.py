@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from tests.backends.objectstore import RIGHTS, Root, Wire, converge, fetched, refused, round_of, s3, wired
+from tests.backends.objectstore import RIGHTS, HttpWire, Root, converge, fetched, refused, round_of, s3
 from tests.support import cluster, intent
 
 from matrixhub.api import naming
@@ -257,7 +257,7 @@ def test_a_half_made_tenant_is_deleted_without_a_trace(wish: Intent, client: Cli
 
 def test_many_tenants_are_observed_in_three_requests_and_exactly_like_one(stand: Mapping[str, str], root: Root) -> None:
     ids = [f"os-many-{number}" for number in range(30)]
-    with wired(stand["S3_ENDPOINT"]) as wire:
+    with HttpWire(stand["S3_ENDPOINT"]) as wire:
         on = cluster(stand, objectStore=_through(wire))
         client = Client(on, admin(stand))
         try:
@@ -298,12 +298,12 @@ def test_one_tenants_trouble_is_only_in_its_own_result(wish: Intent, client: Cli
         root.forget("os-good")
 
 
-def _through(wire: Wire) -> dict[str, Any]:
+def _through(wire: HttpWire) -> dict[str, Any]:
     return {"provider": "minio", "endpoint": wire.url, "adminSecretRef": {"name": "object-store-admin"}}
 
 
 def test_an_outage_is_unreachable_and_over_when_it_is_over(stand: Mapping[str, str], wish: Intent) -> None:
-    with wired(stand["S3_ENDPOINT"]) as wire:
+    with HttpWire(stand["S3_ENDPOINT"]) as wire:
         on = cluster(stand, objectStore=_through(wire))
         client, one = Client(on, admin(stand)), intent(ID, on, password=SECRET)
         many = [intent(f"os-away-{number}", on, password=SECRET) for number in range(15)]
@@ -324,7 +324,7 @@ def test_an_outage_is_unreachable_and_over_when_it_is_over(stand: Mapping[str, s
 
 
 def test_a_store_that_is_away_is_not_asked_for_every_tenant(stand: Mapping[str, str], root: Root) -> None:
-    with wired(stand["S3_ENDPOINT"]) as wire:
+    with HttpWire(stand["S3_ENDPOINT"]) as wire:
         on = cluster(stand, objectStore=_through(wire))
         client = Client(on, admin(stand))
         ids = [f"os-away-{number}" for number in range(200)]

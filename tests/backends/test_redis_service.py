@@ -42,7 +42,7 @@ def works(server: Server) -> bool:
     try:
         with gateway(server) as user:
             return bool(user.ping())
-    except redis.RedisError:
+    except redis.AuthenticationError:
         return False
 
 

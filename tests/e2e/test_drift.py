@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from botocore.exceptions import ClientError
 from kafka.admin import (
     ACLFilter,
     ACLOperation,
@@ -207,15 +208,19 @@ def find(tree: object, key: str) -> str | None:
 
 def has_policy(s3: Any, bucket: str) -> bool:
     """Whether the bucket has a policy of its own."""
-    try:
-        return bool(s3.get_bucket_policy(Bucket=bucket))
-    except s3.exceptions.ClientError:
-        return False
+    return has(lambda: s3.get_bucket_policy(Bucket=bucket)["Policy"], "NoSuchBucketPolicy")
 
 
 def lifecycle(s3: Any, bucket: str) -> bool:
     """Whether the bucket has lifecycle rules."""
+    return has(lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"], "NoSuchLifecycleConfiguration")
+
+
+def has(ask: Callable[[], object], missing: str) -> bool:
+    """Whether S3 answers with something, or with the code that there is nothing."""
     try:
-        return bool(s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"])
-    except s3.exceptions.ClientError:
+        return bool(ask())
+    except ClientError as error:
+        if error.response["Error"]["Code"] != missing:
+            raise
         return False

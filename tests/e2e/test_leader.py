@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 from tests.e2e.hub import Hub, Operator, until
-from tests.e2e.proxy import Proxy, reached_by
+from tests.e2e.wire import reached_by, wire_to_api_server
 
 from matrixhub.kube.election import DURATION
 from matrixhub.leader import LOST
@@ -221,12 +221,12 @@ def test_a_leader_that_was_frozen_ends_without_a_word_to_anybody(hub: Hub, rival
 
 
 def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub: Hub, rivals: Rivals, tmp_path: Path):
-    with Proxy.to_api_server(hub.env) as proxy:
-        far = reached_by(proxy, hub.env, tmp_path)
+    with wire_to_api_server(hub.env) as wire:
+        far = reached_by(wire, hub.env, tmp_path)
         leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far)
         until(lambda: rivals.holder() == "first", START)
         rivals.standby()
-        proxy.refuse()
+        wire.cut()
         cut = monotonic()
         assert leader.ends(DURATION) == LOST
         took("end after the API server was lost", monotonic() - cut)
@@ -236,14 +236,14 @@ def test_a_leader_that_cannot_reach_the_api_server_ends_before_another_leads(hub
 
 def test_a_watch_that_has_gone_silent_is_told_and_then_opened_anew(hub: Hub, rivals: Rivals, tmp_path: Path):
     settings = {"MATRIXHUB_WATCH_CHECK_SECONDS": "2", "MATRIXHUB_WATCH_SILENCE_SECONDS": "35"}
-    with Proxy.to_api_server(hub.env) as proxy:
-        far = reached_by(proxy, hub.env, tmp_path)
+    with wire_to_api_server(hub.env) as wire:
+        far = reached_by(wire, hub.env, tmp_path)
         leader = rivals.start("first", MATRIXHUB_OPERATOR_KUBECONFIG=far, **settings)
         until(lambda: leader.asked("/readyz")[0] == 200 and rivals.holder() == "first", START)
         assert leader.asked("/healthz") == (200, "ok\n")
         # What came after the listing came through the watch: it is open, and falls silent with the rest.
         hub.onboard("heard")
-        proxy.stall()
+        wire.stall()
         hub.apply(hub.tenant("silent"))
         took("a silent watch told", until(lambda: leader.asked("/healthz")[0] == 500, 60))
         assert "Tenant silent " in leader.asked("/healthz")[1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.alerts.expressions import used
-from tests.e2e.browsers import admits, raw
+from tests.e2e.browsers import admits_by_now, raw
 from tests.e2e.hub import Hub, until
 from tests.e2e.told import families, operators_page, page, value
 
@@ -26,7 +26,7 @@ def measured(hub: Hub) -> Iterator[Hub]:
         hub.tenants.remove(NAME)
         key = hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]
         host, port = gateways(hub.env).split(":")
-        until(lambda: hub.pods("relay") and admits(host, int(port), key), 60, "relay and gateways are at work")
+        until(lambda: hub.pods("relay") and admits_by_now(host, int(port), key), 60, "relay and gateways are at work")
         yield hub
     finally:
         hub.tenants.append(NAME)

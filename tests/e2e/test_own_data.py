@@ -116,7 +116,7 @@ def test_a_suspended_tenant_finds_every_door_shut_and_its_data_afterwards(hub: H
     assert hub.condition("own-closed")["reason"] == "Suspended"
     with pytest.raises(redis.exceptions.AuthenticationError):
         redis.Redis.from_url(secret["uri"]).ping()
-    with pytest.raises(psycopg.OperationalError):
+    with pytest.raises(psycopg.OperationalError, match=r"authentication failed|not permitted to log in"):
         psycopg.connect(hub.secret("own-closed", "postgres")["uri"])
     hub.apply(hub.tenant("own-closed", suspended=False))
     hub.ready("own-closed")

@@ -89,16 +89,16 @@ class Traffic:
 
     async def _browse(self) -> None:
         """Each school has a browser at every gateway."""
+        addresses: set[str] = set()
+        schools = {school.name: school for school in self.schools}
         tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         while not self._closed.is_set():
-            with contextlib.suppress(AssertionError):  # kubectl failed: look again
+            with contextlib.suppress(AssertionError):  # the API server is away: browsers stay where they are
                 addresses = await asyncio.to_thread(self._gateways)
-                for address in addresses:
-                    for school in self.schools:
-                        if (address, school.name) not in tasks:
-                            tasks[address, school.name] = asyncio.create_task(_watch(address, school))
-                for place in [place for place in tasks if place[0] not in addresses]:
-                    tasks.pop(place).cancel()
+            for address, name in {(address, name) for address in addresses for name in schools} - tasks.keys():
+                tasks[address, name] = asyncio.create_task(_watch(address, schools[name]))
+            for place in [place for place in tasks if place[0] not in addresses]:
+                tasks.pop(place).cancel()
             await asyncio.sleep(LOOK)
         for task in tasks.values():
             task.cancel()

@@ -38,7 +38,7 @@ MAKERS = {
 TABLES = {
     "backends/database.py": "_PASSING",
     "backends/kafka/session.py": "_REASONS",
-    "backends/objectstore/client.py": "sentences",
+    "backends/objectstore/refusals.py": "sentences",
     "engine/status.py": "_DONE",
 }
 """Where a module's reasons stand in a table; of a mapping whose values are sentences they are the keys."""

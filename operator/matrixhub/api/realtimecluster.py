@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from matrixhub.api.conditions import Condition
-from matrixhub.api.dataplane import Autoscaling, Consumer, Gateway, GatewayStatus, Relay, ScalingStatus
+from matrixhub.api.dataplane import Gateway, GatewayStatus, Relay
+from matrixhub.api.scaling import Autoscaling, Consumer, ScalingStatus
 from matrixhub.api.services import KafkaBackend, ObjectStoreBackend, PostgresBackend, RedisBackend
 from matrixhub.api.values import SET, ListType, Metadata, Model, Rule, rules
 

@@ -43,16 +43,42 @@ def reconcile(
         metrics.RECONCILES.labels(backend=name, result=trouble.reason).inc(len(intents))
         metrics.RECONCILE_SECONDS.labels(backend=name, result="Failed").observe(time.monotonic() - started)
         raise
-    except Exception as bug:
+    except Exception as error:
         if len(intents) == 1:
             ((tenant, intent),) = intents.items()
             log.exception("Failed to reconcile Tenant", extra={"tenant": tenant, "backend": name})
-            error = BackendError("InternalError", f"{type(bug).__name__}: see the operator's log")
-            return Round({tenant: _outcome(name, intent, error=error)})
-    pairs = list(intents.items())
-    middle = len(pairs) // 2
-    halves = [reconcile(name, backend, dict(half), dry=dry, fence=fence) for half in (pairs[:middle], pairs[middle:])]
-    return Round(halves[0].outcomes | halves[1].outcomes, halves[0].stale + halves[1].stale)
+            return Round({tenant: _outcome(name, intent, error=Bug(error))})
+        bug = error
+    return _by_halves(bug, name, backend, intents, dry=dry, fence=fence)
+
+
+class Bug(BackendError):
+    """A tenant shows a bug."""
+
+    def __init__(self, bug: Exception) -> None:
+        super().__init__("InternalError", f"{type(bug).__name__}: see the operator's log")
+
+
+def _by_halves(
+    bug: Exception,
+    name: str,
+    backend: Backend[Any, Any],
+    intents: Mapping[str, Intent],
+    *,
+    dry: bool,
+    fence: Callable[[], None],
+) -> Round:
+    """Each half by itself. Where no tenant shows the bug, it is one of several together, and logged here."""
+    pairs, middle = list(intents.items()), len(intents) // 2
+    whole = Round()
+    try:
+        for half in (pairs[:middle], pairs[middle:]):
+            found = reconcile(name, backend, dict(half), dry=dry, fence=fence)
+            whole = Round(whole.outcomes | found.outcomes, whole.stale + found.stale)
+    finally:
+        if not any(isinstance(outcome.error, Bug) for outcome in whole.outcomes.values()):
+            log.error("Failed to reconcile Tenants together", exc_info=bug, extra={"backend": name})
+    return whole
 
 
 def _attempt(

@@ -66,7 +66,7 @@ class KubeApi:
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Manifest | None:
         """The object, or None when it does not exist."""
         try:
-            return self._request("GET", resource.path(name, namespace))
+            return _content(self._open("GET", resource.path(name, namespace)))
         except _NotFound:
             return None
 
@@ -83,7 +83,7 @@ class KubeApi:
         accept = METADATA if metadata_only else JSON
         while token is not None:
             query = {"labelSelector": labels, "limit": str(PAGE), "continue": token}
-            page = self._request("GET", resource.collection(namespace), query, accept=accept)
+            page = _content(self._open("GET", resource.collection(namespace), query, accept=accept))
             page["items"] = page["items"] or []  # null, in an empty list of metadata
             yield page
             token = page["metadata"].get("continue") or None
@@ -113,7 +113,7 @@ class KubeApi:
     def create(self, manifest: Manifest) -> Manifest:
         """The object exists as described; raises Conflict when one of that name was there before."""
         path = path_of(manifest).rsplit("/", 1)[0]
-        return self._noted(self._request("POST", path, {"fieldManager": naming.FIELD_MANAGER}, manifest))
+        return self._noted(_content(self._open("POST", path, {"fieldManager": naming.FIELD_MANAGER}, manifest)))
 
     def apply(self, manifest: Manifest) -> Manifest:
         """The fields of the manifest are as described and ours, whoever had set them (server-side apply)."""
@@ -133,7 +133,7 @@ class KubeApi:
         """
         path, query = resource.path(name, namespace), {"fieldManager": naming.FIELD_MANAGER}
         try:
-            return self._noted(self._request("PATCH", path, query, patch, "application/merge-patch+json"))
+            return self._noted(_content(self._open("PATCH", path, query, patch, "application/merge-patch+json")))
         except Rejected as error:
             if "metadata.uid: Invalid value" in error.message:
                 raise Conflict(error.message, "another writer") from None
@@ -145,14 +145,14 @@ class KubeApi:
         if uid:
             options["preconditions"] = {"uid": uid}
         try:
-            self._request("DELETE", resource.path(name, namespace), None, options)
+            _content(self._open("DELETE", resource.path(name, namespace), None, options))
         except _NotFound:
             return
 
     def replicas(self, resource: Resource, name: str, namespace: str) -> int | None:
         """How many replicas the workload is to have, or None when there is no such workload."""
         try:
-            scale = self._request("GET", f"{resource.path(name, namespace)}/scale")
+            scale = _content(self._open("GET", f"{resource.path(name, namespace)}/scale"))
         except _NotFound:
             return None
         return int(scale["spec"].get("replicas", 0))
@@ -161,35 +161,19 @@ class KubeApi:
         """The workload is to have so many replicas; its other fields are nobody's business here."""
         path, query = f"{resource.path(name, namespace)}/scale", {"fieldManager": naming.SCALER}
         body = {"spec": {"replicas": replicas}}
-        self._request("PATCH", path, query, body, "application/merge-patch+json")
+        _content(self._open("PATCH", path, query, body, "application/merge-patch+json"))
 
     def version(self) -> str:
         """The server's version, such as `v1.34.4`."""
-        return str(self._request("GET", "/version")["gitVersion"])
+        return str(_content(self._open("GET", "/version"))["gitVersion"])
 
     def _apply(self, path: str, manifest: Manifest) -> Manifest:
         query = {"fieldManager": naming.FIELD_MANAGER, "force": "true"}
-        return self._noted(self._request("PATCH", path, query, manifest, "application/apply-patch+yaml"))
+        return self._noted(_content(self._open("PATCH", path, query, manifest, "application/apply-patch+yaml")))
 
     def _noted(self, answer: Manifest) -> Manifest:
         self._on_write(answer)
         return answer
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str] | None = None,
-        body: Any = None,
-        content_type: str = JSON,
-        accept: str = JSON,
-    ) -> Manifest:
-        response = self._open(method, path, query, body, content_type, accept=accept)
-        try:
-            data = response.read()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise _unreachable(error) from None
-        return json.loads(data) if data else {}
 
     def _open(
         self,
@@ -226,6 +210,14 @@ class KubeApi:
 
 class _NotFound(Rejected):
     """HTTP 404."""
+
+
+def _content(response: RESTResponse) -> Manifest:
+    try:
+        data = response.read()
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise _unreachable(error) from None
+    return json.loads(data) if data else {}
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

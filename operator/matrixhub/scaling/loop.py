@@ -45,20 +45,23 @@ class _Turn:
 
 @dataclass
 class _Memory:
-    """What is remembered of one RealtimeCluster. The session is the lag's alone, as it belongs to one thread."""
+    """What is remembered of one RealtimeCluster. While its lag is looked at the session is that thread's."""
 
     cluster: RealtimeCluster
     histories: dict[str, Any] = field(default_factory=dict)
     turns: dict[Load, _Turn] = field(default_factory=lambda: {load: _Turn() for load in Load})
     session: Session | None = None
     kafka: KafkaBackend | None = None
-    """What the session was made for."""
+    """What the session was made from."""
 
     def close(self) -> None:
-        """There is no session."""
+        """The session is closed. Another is made when one is needed."""
         session, self.session = self.session, None
-        if session:
-            session.close()
+        try:
+            if session:
+                session.close()
+        except Exception:
+            log.exception("Failed to close the scaler's session with Kafka of RealtimeCluster %s", self.cluster.key)
 
 
 class Scaler:
@@ -85,17 +88,21 @@ class Scaler:
     def watch(self, cluster: RealtimeCluster) -> None:
         """The RealtimeCluster is scaled as it now says."""
         before = self._known.get(cluster.key)
-        if before is None or before.cluster.metadata.uid != cluster.metadata.uid:
-            self.forget(cluster.key)
-            self._known[cluster.key] = _Memory(cluster)
-        else:
+        if before and before.cluster.metadata.uid == cluster.metadata.uid:
             before.cluster = cluster
+            return
+        self.forget(cluster.key)
+        self._known[cluster.key] = _Memory(cluster)
 
     def forget(self, key: str) -> None:
         """The RealtimeCluster is gone."""
-        memory = self._known.pop(key, None)
-        if memory and not memory.turns[Load.LAG].busy:
-            memory.close()
+        if memory := self._known.pop(key, None):
+            self._release(memory)
+
+    def _release(self, memory: _Memory) -> None:
+        """Nobody looks at it any more: its session is closed, after the look in progress if there is one."""
+        if not memory.turns[Load.LAG].busy:
+            self._threads[Load.LAG].submit(memory.close)
 
     async def run(self) -> None:
         """Never returns; cancelling ends it after the looks in progress."""
@@ -127,8 +134,8 @@ class Scaler:
             took = time.monotonic() - began
             turn.due = began + max(EVERY, SHARE * took)
             turn.busy = False
-            if load is Load.LAG and self._known.get(key) is not memory:
-                memory.close()
+            if self._known.get(key) is not memory:
+                self._release(memory)
 
     def _look_at_connections(self, memory: _Memory, _: frozenset[str]) -> Report:
         """At the gateways of one RealtimeCluster, in a thread."""
@@ -140,8 +147,14 @@ class Scaler:
 
     def _look_at_lag(self, memory: _Memory, tenants: frozenset[str]) -> Report:
         """At the consumers of one RealtimeCluster, in a thread."""
-        consumers = workloads.consumers(memory.cluster)
-        return Report(tuple(self._scale(memory, each, self._group(memory, each, tenants)) for each in consumers))
+        cluster = memory.cluster
+        if memory.kafka != cluster.spec.kafka:
+            memory.close()
+            memory.kafka = cluster.spec.kafka
+        consumers = workloads.consumers(cluster)
+        return Report(
+            tuple(self._scale(memory, each, self._group(memory, cluster, each, tenants)) for each in consumers)
+        )
 
     def _scale(self, memory: _Memory, workload: Gateways | Consumers, sample: Any) -> Scaled:
         """The decision on one workload, carried out."""
@@ -169,13 +182,10 @@ class Scaler:
             patch = {"metadata": {"annotations": {DELETION_COST: str(cost)}}}
             self._api.patch(POD, pod, namespace, patch)
 
-    def _group(self, memory: _Memory, consumer: Consumers, tenants: frozenset[str]) -> Group:
+    def _group(self, memory: _Memory, cluster: RealtimeCluster, consumer: Consumers, tenants: frozenset[str]) -> Group:
         """The consumer group. After trouble the next look begins with a new session, its credentials just read."""
-        if memory.kafka != memory.cluster.spec.kafka:
-            memory.close()
         try:
-            memory.kafka = memory.cluster.spec.kafka
-            memory.session = memory.session or self._kafka(memory.cluster)
+            memory.session = memory.session or self._kafka(cluster)
         except BackendError as error:
             return Missing(error.message)
         sample = groups.look(memory.session, consumer.group, consumer.topics, tenants)

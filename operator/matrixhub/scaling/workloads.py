@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from matrixhub.api import naming
-from matrixhub.api.dataplane import Consumer, Gateway
+from matrixhub.api.dataplane import Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.scaling import Consumer
 from matrixhub.kube.resources import DEPLOYMENT, STATEFUL_SET, Resource
 from matrixhub.scaling.consumers import ConsumerPolicy
 from matrixhub.scaling.consumers import decide as decide_consumers

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import pytest
 from tests.unit.engine.toy import Say, Toy, ToyDesk, intent
@@ -12,7 +12,7 @@ from matrixhub.engine import worker as module
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.round import reconcile
 from matrixhub.engine.worker import Worker
-from matrixhub.errors import Transient
+from matrixhub.errors import BackendError, Transient, Unreachable
 
 
 @pytest.fixture(autouse=True)
@@ -221,6 +221,30 @@ def test_a_bug_is_found_by_halves():
     assert len(toy.words) == 99
     assert [tenant for tenant, outcome in result.outcomes.items() if outcome.error] == ["t40"]
     assert len(toy.rounds) < 20
+
+
+def test_a_bug_of_several_tenants_together_hinders_none_and_is_logged(caplog: pytest.LogCaptureFixture):
+    toy = Toy(crowd=2)
+    result = reconcile("toy", toy, {tenant: intent(tenant) for tenant in "ab"})
+    assert toy.words == {"a": "a", "b": "b"}
+    assert [outcome.error for outcome in result.outcomes.values()] == [None, None]
+    assert "RecursionError" in caplog.text
+
+
+def test_a_bug_is_logged_also_when_the_backend_goes_away_while_it_is_looked_for(caplog: pytest.LogCaptureFixture):
+    class Failing(Toy):
+        def observe(self, intents: Sequence[Intent]) -> Mapping[str, str | BackendError]:
+            self.away = bool(self.rounds)
+            return super().observe(intents)
+
+    with pytest.raises(Unreachable):
+        reconcile("toy", Failing(buggy=frozenset("b")), {tenant: intent(tenant) for tenant in "ab"})
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_bug_that_one_tenant_shows_is_logged_with_that_one_alone(caplog: pytest.LogCaptureFixture):
+    reconcile("toy", Toy(buggy=frozenset("b")), {tenant: intent(tenant) for tenant in "abcd"})
+    assert caplog.text.count("Traceback") == 1
 
 
 def test_a_dry_round_changes_nothing_and_names_who_needs_work():

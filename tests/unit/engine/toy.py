@@ -37,12 +37,16 @@ class Say:
 
 @dataclass
 class Toy:
-    """A real little system: what was applied is what is observed. It can be away, and it can have a bug."""
+    """A real little system: what was applied is what is observed. It can be away, and it can have a bug.
+
+    One that some tenants show (`buggy`), or one that shows with so many at once (`crowd`).
+    """
 
     words: dict[str, str] = field(default_factory=dict)
     away: bool = False
     refused: frozenset[str] = frozenset()
     buggy: frozenset[str] = frozenset()
+    crowd: int = 1000
     rounds: list[list[str]] = field(default_factory=list)
     incarnation: int = 1
     slow: float = 0.0
@@ -62,6 +66,8 @@ class Toy:
         self.rounds.append([intent.tenant.id for intent in intents])
         if self.buggy & {intent.tenant.id for intent in intents}:
             raise ZeroDivisionError
+        if len(intents) >= self.crowd:
+            raise RecursionError
         return {intent.tenant.id: self.words.get(intent.tenant.id, "") for intent in intents}
 
     def desired(self, intent: Intent) -> str:

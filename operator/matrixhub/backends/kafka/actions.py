@@ -1,6 +1,6 @@
 """The steps of a plan. Each prints as a sentence that says what is true once it is done; none prints a secret."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from matrixhub.backends.kafka.state import ALL_CLIENTS, Acl, Quota, Topic, TopicClaim, UserClaim
@@ -101,12 +101,32 @@ class DropLogins:
 
 
 @dataclass(frozen=True)
+class QuotaChange:
+    """Quotas of one user with one client id (or all) to be set and to be removed."""
+
+    user: str
+    client: str
+    quotas: tuple[Quota, ...]
+    surplus: tuple[Quota, ...]
+
+
+@dataclass(frozen=True)
 class SetQuotas:
     """The user's client quotas are set, and the surplus ones gone."""
 
     user: str
     quotas: frozenset[Quota]
     surplus: frozenset[Quota]
+
+    def changes(self) -> Iterator[QuotaChange]:
+        """One for each client id that the step is about."""
+        for client in sorted({quota.client for quota in (*self.quotas, *self.surplus)}):
+            yield QuotaChange(
+                self.user,
+                client,
+                tuple(quota for quota in self.quotas if quota.client == client),
+                tuple(quota for quota in self.surplus if quota.client == client),
+            )
 
     def __str__(self) -> str:
         words = [f"{_quota(quota)} to {quota.value:.15g}" for quota in self.quotas]

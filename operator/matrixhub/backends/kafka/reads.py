@@ -8,7 +8,7 @@ from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Phase, ServiceAccount
 from matrixhub.backends.kafka import codes
 from matrixhub.backends.kafka.desired import backend, relay_grants, topic_names
-from matrixhub.backends.kafka.requests import SET_ON_TOPIC
+from matrixhub.backends.kafka.looks import SET_ON_TOPIC
 from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
 from matrixhub.backends.kafka.state import (
     ALL_CLIENTS,

@@ -6,23 +6,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matrixhub.backends.kafka import codes
-from matrixhub.backends.kafka.actions import AddPartitions, Configure
+from matrixhub.backends.kafka import codes, looks
+from matrixhub.backends.kafka.actions import AddPartitions, Configure, QuotaChange
+from matrixhub.backends.kafka.looks import TOPIC_RESOURCE, Look, quota_name
 from matrixhub.backends.kafka.session import REQUEST_MILLISECONDS, messages
-from matrixhub.backends.kafka.state import ALL_CLIENTS, DEFAULT_CLIENT, Quota, Topic
+from matrixhub.backends.kafka.state import ALL_CLIENTS, DEFAULT_CLIENT, Topic
 
 _TOPIC_EXISTS, _MISSING_TOPIC, _NO_LOGIN, _NO_GROUP, _INVALID_PARTITIONS = 36, 3, 91, 69, 37
-_TOPIC_RESOURCE, _SET, _REMOVE = 2, 0, 1
-SET_ON_TOPIC = 1
-"""The source of a config that is set on the topic itself."""
+_SET, _REMOVE = 0, 1
 _HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 _SALT_BYTES = 24
 
 Thing = Any
 """What one item of a request is made from; each kind of request says what it takes."""
-
-Look = tuple[Any, Callable[[Any], bool]]
-"""A request, and whether its answer shows what was looked for."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +55,6 @@ class NewTopic:
 
     topic: Topic
     replicas: int
-
-
-@dataclass(frozen=True)
-class QuotaChange:
-    """Quotas of one user with one client id (or all) to be set and to be removed."""
-
-    user: str
-    client: str
-    quotas: tuple[Quota, ...]
-    surplus: tuple[Quota, ...]
 
 
 def _create_acls(things: Sequence[codes.Numbers]) -> Any:
@@ -118,12 +104,6 @@ def _set_quotas(things: Sequence[QuotaChange]) -> Any:
     return messages.AlterClientQuotasRequest(entries=entries, validate_only=False)
 
 
-def _quota_name(result: Any) -> str:
-    entity = {part.entity_type: part.entity_name for part in result.entity}
-    client = (entity["client-id"] or DEFAULT_CLIENT) if "client-id" in entity else ALL_CLIENTS
-    return f"{entity['user']}/{client}"
-
-
 def _create_topics(things: Sequence[NewTopic]) -> Any:
     creatable = messages.CreateTopicsRequest.CreatableTopic
     config = creatable.CreatableTopicConfig
@@ -158,7 +138,7 @@ def _configure(things: Sequence[Configure]) -> Any:
     return messages.IncrementalAlterConfigsRequest(
         resources=[
             resource(
-                resource_type=_TOPIC_RESOURCE,
+                resource_type=TOPIC_RESOURCE,
                 resource_name=step.topic,
                 configs=[config(name=key, config_operation=_SET, value=value) for key, value in sorted(step.configs)]
                 + [config(name=key, config_operation=_REMOVE, value=None) for key in sorted(step.surplus)],
@@ -174,62 +154,11 @@ def _delete_topics(things: Sequence[str]) -> Any:
     return messages.DeleteTopicsRequest(topics=[item(name=name) for name in things], timeout_ms=REQUEST_MILLISECONDS)
 
 
-def _look_for_acl(numbers: codes.Numbers) -> Any:
-    return messages.DescribeAclsRequest(*numbers)
-
-
-def _look_for_login(user: str, check: Callable[[dict[int, int]], bool]) -> Look:
-    """`check` is given the iteration counts of the user's logins by mechanism."""
-
-    def checked(answer: Any) -> bool:
-        [result] = answer.results
-        return check({info.mechanism: info.iterations for info in result.credential_infos})
-
-    return messages.DescribeUserScramCredentialsRequest(users=[(user,)]), checked
-
-
-def _look_for_quotas(change: QuotaChange) -> Look:
-    component = messages.DescribeClientQuotasRequest.ComponentData
-    request = messages.DescribeClientQuotasRequest(
-        components=[component(entity_type="user", match_type=0, match=change.user)], strict=False
-    )
-
-    def checked(answer: Any) -> bool:
-        name = f"{change.user}/{change.client}"
-        found = {
-            (value.key, value.value)
-            for entry in answer.entries or ()
-            if _quota_name(entry) == name
-            for value in entry.values
-        }
-        keys = {key for key, _ in found}
-        return all((quota.key, quota.value) in found for quota in change.quotas) and not any(
-            quota.key in keys for quota in change.surplus
-        )
-
-    return request, checked
-
-
-def _look_for_configs(step: Configure) -> Look:
-    resource = messages.DescribeConfigsRequest.DescribeConfigsResource
-    keys = [key for key, _ in step.configs] + list(step.surplus)
-    request = messages.DescribeConfigsRequest(
-        resources=[resource(resource_type=_TOPIC_RESOURCE, resource_name=step.topic, configuration_keys=keys)]
-    )
-
-    def checked(answer: Any) -> bool:
-        [result] = answer.results
-        own = {(config.name, config.value) for config in result.configs if config.config_source == SET_ON_TOPIC}
-        return own == step.configs
-
-    return request, checked
-
-
 CREATE_ACLS = Kind(
     _create_acls,
     lambda a: a.results,
     lambda n: f"adding an ACL of {n[3]} on {n[1]}",
-    visible=lambda n: (_look_for_acl(n), lambda a: bool(a.resources)),
+    visible=lambda n: looks.acl(n, there=True),
 )
 """Takes `codes.Numbers`."""
 
@@ -237,7 +166,7 @@ DELETE_ACLS = Kind(
     _delete_acls,
     lambda a: a.filter_results,
     lambda n: f"removing an ACL of {n[3]} on {n[1]}",
-    visible=lambda n: (_look_for_acl(n), lambda a: not a.resources),
+    visible=lambda n: looks.acl(n, there=False),
 )
 """Takes `codes.Numbers`, each naming one entry exactly."""
 
@@ -247,7 +176,7 @@ SET_LOGINS = Kind(
     lambda step: f"setting the login of {step.user}",
     name=lambda step: step.user,
     named=lambda result: result.user,
-    visible=lambda step: _look_for_login(
+    visible=lambda step: looks.login(
         step.user, lambda logins: logins.get(codes.mechanism_number(step.mechanism)) == step.iterations
     ),
 )
@@ -260,7 +189,7 @@ DROP_LOGINS = Kind(
     name=lambda pair: pair[0],
     named=lambda result: result.user,
     fine=frozenset({_NO_LOGIN}),
-    visible=lambda pair: _look_for_login(pair[0], lambda logins: codes.mechanism_number(pair[1]) not in logins),
+    visible=lambda pair: looks.login(pair[0], lambda logins: codes.mechanism_number(pair[1]) not in logins),
 )
 """Takes pairs of user and mechanism."""
 
@@ -269,8 +198,8 @@ SET_QUOTAS = Kind(
     lambda a: a.entries,
     lambda change: f"setting client quotas of {change.user}",
     name=lambda change: f"{change.user}/{change.client}",
-    named=_quota_name,
-    visible=_look_for_quotas,
+    named=quota_name,
+    visible=looks.quotas,
 )
 """Takes QuotaChange values."""
 
@@ -301,7 +230,7 @@ CONFIGURE = Kind(
     name=lambda step: step.topic,
     named=lambda result: result.resource_name,
     again=frozenset({_MISSING_TOPIC}),
-    visible=_look_for_configs,
+    visible=looks.configs,
 )
 """Takes Configure steps."""
 

@@ -23,6 +23,7 @@ from matrixhub.backends.kafka.actions import (
     SetQuotas,
     WriteMarks,
 )
+from matrixhub.backends.kafka.looks import Look
 from matrixhub.backends.kafka.reads import describe_topics
 from matrixhub.backends.kafka.session import Session, chunks, metadata
 from matrixhub.errors import BackendError, Rejected, Transient
@@ -73,7 +74,7 @@ class _Writing:
         self._plans = plans
         self._blocked: frozenset[str] = frozenset()
         self._errors: dict[str, BackendError] = {}
-        self._last: requests.Look | None = None
+        self._last: Look | None = None
 
     def done(self) -> dict[str, Applied]:
         self._do(requests.CREATE_ACLS, [(t, mark) for t, s in self._steps(WriteMarks) for mark in _marks(s)])
@@ -135,7 +136,7 @@ class _Writing:
         self._do(requests.DELETE_ACLS, removed)
         dropped = [(t, (s.user, mechanism)) for t, s in self._steps(DropLogins) for mechanism in s.mechanisms]
         self._do(requests.DROP_LOGINS, dropped)
-        self._do(requests.SET_QUOTAS, [(t, change) for t, s in self._steps(SetQuotas) for change in _changes(s)])
+        self._do(requests.SET_QUOTAS, [(t, change) for t, s in self._steps(SetQuotas) for change in s.changes()])
         self._do(requests.SET_LOGINS, self._steps(SetLogin))
 
     def _change_topics(self) -> None:
@@ -232,17 +233,6 @@ def _marks(step: WriteMarks | RemoveMarks) -> Iterator[codes.Numbers]:
         yield codes.claim_numbers(step.user, user)
     for topic in step.topics:
         yield codes.claim_numbers(step.user, topic)
-
-
-def _changes(step: SetQuotas) -> Iterator[requests.QuotaChange]:
-    """One change for each client id that the step is about."""
-    for client in sorted({quota.client for quota in (*step.quotas, *step.surplus)}):
-        yield requests.QuotaChange(
-            step.user,
-            client,
-            tuple(quota for quota in step.quotas if quota.client == client),
-            tuple(quota for quota in step.surplus if quota.client == client),
-        )
 
 
 def _led(topic: Any) -> int:

@@ -3,7 +3,6 @@
 import logging
 import re
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,11 +10,7 @@ from typing import TypeVar
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as NoConnection
-from minio.error import MinioAdminException, MinioException
 from urllib3 import PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError
 
 from matrixhub import metrics
 from matrixhub.api import naming
@@ -24,12 +19,13 @@ from matrixhub.api.services import ObjectStoreBackend
 from matrixhub.backends.contract import Applied, Credential, Finding, Intent, Survey
 from matrixhub.backends.objectstore import actions, desired, plan
 from matrixhub.backends.objectstore.aws import Aws
-from matrixhub.backends.objectstore.buckets import Buckets, code
-from matrixhub.backends.objectstore.minio import Minio, error_body
+from matrixhub.backends.objectstore.buckets import Buckets
+from matrixhub.backends.objectstore.minio import Minio
 from matrixhub.backends.objectstore.minio_buckets import MinioBuckets
+from matrixhub.backends.objectstore.refusals import DRIVER_ERRORS, WHOLE, translate
 from matrixhub.backends.objectstore.state import State
-from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
-from matrixhub.tls import REASONS, Files, Trust
+from matrixhub.errors import BackendError, Rejected, Unreachable
+from matrixhub.tls import Files, Trust
 
 THREADS = 16
 """Requests under way at once."""
@@ -46,43 +42,6 @@ PROBE = "operator-probe-longer-than-any-tenant"
 _ADDRESS = re.compile(r"https?://[^/?#]+/?")
 
 T = TypeVar("T")
-_DRIVER_ERRORS = (BotoCoreError, ClientError, MinioException, MinioAdminException, HTTPError, zipfile.BadZipFile)
-_REASONS = {
-    "InvalidAccessKeyId": "AuthenticationFailed",
-    "SignatureDoesNotMatch": "AuthenticationFailed",
-    "InvalidClientTokenId": "AuthenticationFailed",
-    "AuthFailure": "AuthenticationFailed",
-    "AccessDenied": "PermissionDenied",
-    "AccessDeniedException": "PermissionDenied",
-    "AllAccessDisabled": "PermissionDenied",
-    "UnauthorizedOperation": "PermissionDenied",
-    "403": "PermissionDenied",
-    "BucketAlreadyExists": "BucketNameTaken",
-}
-_BUSY = (
-    "SlowDown",
-    "SlowDownRead",
-    "SlowDownWrite",
-    "ServiceUnavailable",
-    "InternalError",
-    "Throttling",
-    "ThrottlingException",
-    "RequestTimeout",
-    "OperationAborted",
-    "ConcurrentModification",
-    "DeleteConflict",
-    "XMinioServerNotInitialized",
-    "XMinioIAMNotInitialized",
-    "XMinioAdminBucketQuotaNotReady",
-    "NoSuchBucket",
-    "XMinioAdminNoSuchUser",
-    "XMinioAdminNoSuchPolicy",
-    "NoSuchEntity",
-    "EntityAlreadyExists",
-    "InvalidResponseError",
-    "ServerError",
-)
-"""Passes by itself, or something was changed since it was looked at: observing anew settles it."""
 
 
 class _Connections:
@@ -247,69 +206,20 @@ class Client:
             return task()
         except BackendError as error:
             return error
-        except _DRIVER_ERRORS as error:
-            translated = self._translate(error)
+        except DRIVER_ERRORS as error:
+            translated = translate(error, self._store, self._secret, self._trust)
             if translated is None:
                 raise
             return translated
-
-    def _translate(self, error: Exception) -> BackendError | None:
-        """The one place where drivers' errors become ours. Only codes are quoted: messages may name keys."""
-        store = self._store
-        where = f"{store.provider} at {store.endpoint or store.region}"
-        if refusal := self._trust.refusal(where, error):
-            return refusal
-        if isinstance(error, (NoConnection, HTTPClientError, HTTPError)):
-            return Unreachable(f"{where} does not answer: {type(error).__name__}")
-        if isinstance(error, zipfile.BadZipFile):
-            return Transient("Busy", f"{where} broke off its list of buckets: one changed meanwhile")
-        name, call = _said(error)
-        sentences = {
-            "AuthenticationFailed": f"{where} refused the admin in Secret {self._secret} ({name}): "
-            "put the right `accessKey` and `secretKey` there",
-            "PermissionDenied": f"{where} denied the admin {call}: "
-            f"grant it the policy in manifests/admin-rights/{store.provider}.json",
-            "BucketNameTaken": "the bucket's name is taken by another account: choose another objectStore.bucketPrefix",
-            "EncryptionUnavailable": f"{where} has no key to encrypt with: set MINIO_KMS_SECRET_KEY on its servers",
-        }
-        reason = _reason(name, call)
-        if reason == "Busy":
-            return Transient(reason, f"{where} answered {call} with {name}")
-        return Rejected(reason, sentences[reason]) if reason else None
 
 
 def _counted(**_: object) -> None:
     metrics.BACKEND_REQUESTS.labels(backend="objectstore").inc()
 
 
-def _reason(name: str, call: str) -> str:
-    """The condition's reason for an error code; empty for one that nobody foresaw."""
-    if name == "NotImplemented" and call == "PutBucketEncryption":
-        return "EncryptionUnavailable"
-    if name in _BUSY or name.startswith("5"):
-        return "Busy"
-    return _REASONS.get(name, "")
-
-
-def _said(error: Exception) -> tuple[str, str]:
-    """The error's code, and the call it answers."""
-    if isinstance(error, ClientError):
-        return code(error), error.operation_name
-    if isinstance(error, MinioAdminException):
-        name, path = error_body(error)
-        return name, path.rpartition("/")[2]
-    return type(error).__name__, ""
-
-
-_WHOLE = ("Unreachable", "AuthenticationFailed", "PermissionDenied", *REASONS)
-"""Reasons that speak of the store rather than of one tenant."""
-
-
 def _settled(outcomes: dict[str, T | BackendError]) -> dict[str, T | BackendError]:
     """The outcomes; raises the first when every one of them says that the store as a whole refuses."""
-    errors = [
-        outcome for outcome in outcomes.values() if isinstance(outcome, BackendError) and outcome.reason in _WHOLE
-    ]
+    errors = [outcome for outcome in outcomes.values() if isinstance(outcome, BackendError) and outcome.reason in WHOLE]
     if errors and len(errors) == len(outcomes):
         raise errors[0]
     return outcomes

@@ -1,0 +1,164 @@
+"""Who has the scaler's session with Kafka: the look in progress, and at last the one who closes it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+from tests.unit.scaling.test_workloads import KAFKA, cluster
+
+from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.kube.resources import Resource
+from matrixhub.scaling import loop
+from matrixhub.scaling.samples import GroupSample
+
+CONSUMER = {
+    "name": "reports",
+    "targetRef": {"name": "reports"},
+    "consumerGroup": "reports",
+    "topics": ["*.institution.updates"],
+}
+
+
+class Session:
+    """Tells what it was made from, whether it is closed, and whether it ever was while somebody used it."""
+
+    def __init__(self, made_from: RealtimeCluster) -> None:
+        self.made_from = made_from
+        self.used = threading.Lock()
+        self.closed = threading.Event()
+        self.torn = False
+
+    def close(self) -> None:
+        self.torn |= self.used.locked()
+        self.closed.set()
+
+
+class Kafka:
+    """Makes sessions; a look takes until `answers` is set."""
+
+    def __init__(self) -> None:
+        self.sessions: list[Session] = []
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+        self.answers.set()
+
+    def session(self, made_from: RealtimeCluster) -> Session:
+        self.sessions.append(Session(made_from))
+        return self.sessions[-1]
+
+    def look(self, session: Session, *_: object) -> GroupSample:
+        assert not session.closed.is_set()
+        with session.used:
+            self.asked.set()
+            assert self.answers.wait(10)
+        return GroupSample(0.0, "Empty", 0, ())
+
+
+class Workloads:
+    """A Kubernetes API in which no consumer runs."""
+
+    def replicas(self, resource: Resource, name: str, namespace: str) -> None:
+        return None
+
+
+@asynccontextmanager
+async def scaling(kafka: Kafka) -> AsyncIterator[loop.Scaler]:
+    """A Scaler at work."""
+    scaler = loop.Scaler(Workloads(), kafka.session, lambda _: ["green"], lambda *_: None)
+    task = asyncio.create_task(scaler.run())
+    try:
+        yield scaler
+    finally:
+        kafka.answers.set()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def comes(event: threading.Event) -> None:
+    assert await asyncio.to_thread(event.wait, 10)
+
+
+def main(uid: str = "u", **kafka: Any) -> RealtimeCluster:
+    made = cluster(kafka=KAFKA | kafka, consumers=[CONSUMER])
+    return made.model_copy(update={"metadata": made.metadata.model_copy(update={"uid": uid})})
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    made = Kafka()
+    monkeypatch.setattr(loop.groups, "look", made.look)
+    monkeypatch.setattr(loop, "EVERY", 0.02)
+    monkeypatch.setattr(loop, "SHARE", 1)
+    return made
+
+
+Leave = Callable[[loop.Scaler], None]
+LEAVES: dict[str, Leave] = {
+    "is gone": lambda scaler: scaler.forget("hub/main"),
+    "is another": lambda scaler: scaler.watch(main("another")),
+    "has another Kafka": lambda scaler: scaler.watch(main(bootstrapServers=["elsewhere:9092"])),
+    "has no Kafka": lambda scaler: scaler.watch(cluster(kafka=None)),
+}
+
+
+@pytest.mark.parametrize("leave", LEAVES.values(), ids=LEAVES)
+def test_the_session_is_closed_when_the_realtimecluster_changes(kafka: Kafka, leave: Leave) -> None:
+    async def scene() -> None:
+        async with scaling(kafka) as scaler:
+            scaler.watch(main())
+            await comes(kafka.asked)
+            leave(scaler)
+            await comes(kafka.sessions[0].closed)
+
+    asyncio.run(scene())
+    assert not any(session.torn for session in kafka.sessions)
+
+
+@pytest.mark.parametrize("leave", LEAVES.values(), ids=LEAVES)
+def test_a_look_in_progress_keeps_its_session(kafka: Kafka, leave: Leave) -> None:
+    async def scene() -> None:
+        kafka.answers.clear()
+        async with scaling(kafka) as scaler:
+            scaler.watch(main())
+            await comes(kafka.asked)
+            leave(scaler)
+            await asyncio.sleep(0.1)
+            assert not kafka.sessions[0].closed.is_set()
+            kafka.answers.set()
+            await comes(kafka.sessions[0].closed)
+
+    asyncio.run(scene())
+    assert not any(session.torn for session in kafka.sessions)
+
+
+def test_one_session_serves_look_after_look(kafka: Kafka) -> None:
+    async def scene() -> None:
+        async with scaling(kafka) as scaler:
+            scaler.watch(main())
+            for _ in range(3):
+                await comes(kafka.asked)
+                kafka.asked.clear()
+                scaler.watch(main())
+
+    asyncio.run(scene())
+    assert len(kafka.sessions) == 1
+
+
+def test_another_kafka_gets_a_session_of_its_own(kafka: Kafka) -> None:
+    elsewhere = main(bootstrapServers=["elsewhere:9092"])
+
+    async def scene() -> None:
+        async with scaling(kafka) as scaler:
+            scaler.watch(main())
+            await comes(kafka.asked)
+            scaler.watch(elsewhere)
+            await comes(kafka.sessions[0].closed)
+            kafka.asked.clear()
+            await comes(kafka.asked)
+
+    asyncio.run(scene())
+    assert [session.made_from for session in kafka.sessions] == [main(), elsewhere]
