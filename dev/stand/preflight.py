@@ -49,7 +49,11 @@ TOOLS = (
     Tool("git", "apt-get install git"),
     Tool("make", "apt-get install make"),
     Tool("python3.11", "apt-get install python3.11"),
-    Tool("go", "Go 1.24 or newer: https://go.dev/dl/", ("kubernetes", "minio")),
+    Tool(
+        "go",
+        "Go 1.24 or newer: https://go.dev/dl/",
+        ("kubernetes", "minio", "gitops-health", "helm", "kube-router", "prometheus-crds"),
+    ),
     Tool("javac", "a JDK, 17 or newer: apt-get install openjdk-17-jdk-headless"),
     Tool("mvn", "apt-get install maven", ("kafka",)),
     Tool("cargo", "Rust 1.95 or newer: https://rustup.rs", ("sockudo",)),

@@ -22,6 +22,7 @@ KSTATUS_VERSION = "0.37.2"  # sigs.k8s.io/cli-utils
 GOPHER_LUA_VERSION = "1.1.2"  # Argo CD's Lua interpreter
 HELM_VERSION = "3.22.0"
 KUBE_ROUTER_VERSION = "2.1.0"
+PROMETHEUS_OPERATOR_VERSION = "0.85.0"
 UV_VERSION = "0.13.9"  # read by the Makefile, too
 
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
@@ -101,6 +102,17 @@ def _kube_router(folder: Path, log: Path) -> None:
     logged(command, log, folder, {**_GO, "GOBIN": str(folder / "bin")})
 
 
+def _prometheus_crds(folder: Path, log: Path) -> None:
+    """`crds/` holds the resources of the Prometheus operator that the chart makes some of, without the operator."""
+    module = f"github.com/prometheus-operator/prometheus-operator@v{PROMETHEUS_OPERATOR_VERSION}"
+    logged(["go", "mod", "download", module], log, folder, _GO)
+    found = json.loads(output(["go", "mod", "download", "-json", module], _GO))["Dir"]
+    (folder / "crds").mkdir()
+    for kind in ("podmonitors", "prometheusrules", "servicemonitors"):
+        name = f"monitoring.coreos.com_{kind}.yaml"
+        shutil.copyfile(Path(found, "example", "prometheus-operator-crd", name), folder / "crds" / name)
+
+
 def _kafka(folder: Path, log: Path) -> None:
     """`libs/` holds the broker, its tools and its client."""
     project = folder / "src"
@@ -149,10 +161,11 @@ GITOPS_HEALTH = Recipe("gitops-health", KSTATUS_VERSION, ("gitops-health",), _gi
 UV = Recipe("uv", UV_VERSION, (), _uv)
 HELM = Recipe("helm", HELM_VERSION, ("helm",), _helm)
 KUBE_ROUTER = Recipe("kube-router", KUBE_ROUTER_VERSION, ("kube-router",), _kube_router)
+PROMETHEUS_CRDS = Recipe("prometheus-crds", PROMETHEUS_OPERATOR_VERSION, (), _prometheus_crds)
 BUSYBOX = Recipe("busybox", "debian", (), _busybox)
 
 # The quick ones first: two are made at a time.
-RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, HELM, KUBE_ROUTER, MINIO, KUBERNETES, SOCKUDO]
+RECIPES = [BUSYBOX, UV, PROMETHEUS_CRDS, KAFKA, GITOPS_HEALTH, HELM, KUBE_ROUTER, MINIO, KUBERNETES, SOCKUDO]
 
 
 def program(name: str) -> Path:
