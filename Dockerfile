@@ -32,6 +32,7 @@ COPY requirements.lock pyproject.toml dev/stand/sbom.py /source/
 WORKDIR /source
 RUN /opt/uv/bin/uv pip install --no-cache --python-version 3.11.2 --target "${SITE}" \
       --require-hashes --constraint requirements.lock --requirement pyproject.toml \
+ && rm -rf "${SITE}/bin" "${SITE}/.lock" \
  && python3.11 sbom.py "${SITE}" /tree/usr/share/doc/matrixhub/sbom.cdx.json \
  && python3.11 -m compileall -q -j 0 --invalidation-mode unchecked-hash -s /tree -p / /tree/usr
 

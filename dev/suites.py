@@ -34,6 +34,7 @@ SUITES = {
     "leader": ("tests/e2e/test_leader.py", "tests/e2e/test_release.py"),
     "chart": ("tests/chart",),
     "relay": ("tests/backends/test_relay.py",),
+    "image": ("tests/stand/test_dockerfile.py",),
     "proof": ("tests/proof",),
     "kafka": ("tests/backends/test_kafka*.py", "tests/backends/test_consumer_lag.py"),
     "databases": (

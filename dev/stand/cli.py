@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true")
     logs.add_argument("-n", "--lines", default=50, type=int)
     verb.add_parser("images", help="give the node the operator's image as the code is now")
+    verb.add_parser("dockerfile", help="give the node the images that the Dockerfiles make")
     verb.add_parser("load", help="give the node the images of an archive").add_argument("archive")
     return parser
 

@@ -118,4 +118,6 @@ MATRIXHUB = Image(
     },
     _labels,
 )
+DOCKERFILE, GATEWAY_DOCKERFILE = "localhost/matrixhub:dockerfile", "localhost/matrixhub-gateway:dockerfile"
+"""The names of the images that the Dockerfiles make."""
 IMAGES = (PAUSE, BUSYBOX, GATEWAY, MATRIXHUB)

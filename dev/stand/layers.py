@@ -19,6 +19,9 @@ from stand.state import CHECKOUT
 # Where Debian's Python looks for packages that Debian did not install.
 PYTHON_PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
 
+# Of what uv installs: the packages' own programs, which name this machine's Python, and the installer's lock.
+_LEFT_OUT = ("bin", ".lock")
+
 _LOCK = CHECKOUT / "requirements.lock"
 _PROJECT = CHECKOUT / "pyproject.toml"
 _DOCKERFILE = CHECKOUT / "Dockerfile"
@@ -86,6 +89,8 @@ def _dependencies(tree: Path, log: Path) -> None:
     locked = ["--require-hashes", "--constraint", _LOCK, "--requirement", _PROJECT]
     command = [UV.folder / "bin" / "uv", "pip", "install", *target, *locked]
     logged(command, log, tree, {"UV_SYSTEM_CERTS": "1"})
+    for name in _LEFT_OUT:
+        logged(["rm", "-rf", tree / PYTHON_PACKAGES / name], log, tree)
     sbom.write(tree / PYTHON_PACKAGES, tree / sbom.PATH)
     compiled(tree)
 
@@ -103,6 +108,7 @@ DEPENDENCIES = _layer(
         _LOCK.read_text(),
         Path(sbom.__file__).read_text(),
         *tomllib.loads(_PROJECT.read_text())["project"]["dependencies"],
+        *_LEFT_OUT,
     ),
     _dependencies,
 )

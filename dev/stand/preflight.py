@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stand.cache import Recipe
-from stand.run import Failure, output, shown, succeeds
+from stand.run import Failure, as_root, output, shown, succeeds
 
 _SERVICE_POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -49,7 +49,11 @@ TOOLS = (
     Tool("git", "apt-get install git"),
     Tool("make", "apt-get install make"),
     Tool("python3.11", "apt-get install python3.11"),
-    Tool("go", "Go 1.24 or newer: https://go.dev/dl/", ("kubernetes", "minio")),
+    Tool(
+        "go",
+        "Go 1.24 or newer: https://go.dev/dl/",
+        ("kubernetes", "minio", "gitops-health", "helm", "kube-router", "prometheus-crds"),
+    ),
     Tool("javac", "a JDK, 17 or newer: apt-get install openjdk-17-jdk-headless"),
     Tool("mvn", "apt-get install maven", ("kafka",)),
     Tool("cargo", "Rust 1.95 or newer: https://rustup.rs", ("sockudo",)),
@@ -70,6 +74,8 @@ PACKAGES = (
     Package("conntrack", "/usr/sbin/conntrack"),
     Package("ipset", "/usr/sbin/ipset"),
     Package("prometheus", "/usr/bin/promtool", ("prometheus",)),
+    Package("buildah", "/usr/bin/buildah"),
+    Package("debootstrap", "/usr/sbin/debootstrap", builds=("debian",)),
     Package("nodejs", shutil.which("node") or "/usr/bin/node"),
     Package("npm", shutil.which("npm") or "/usr/bin/npm"),
     Package("g++", "/usr/bin/g++", builds=("sockudo",)),
@@ -78,11 +84,6 @@ PACKAGES = (
     Package("protobuf-compiler", "/usr/bin/protoc", builds=("sockudo",)),
     Package("libprotobuf-dev", "/usr/include/google/protobuf/timestamp.proto", builds=("sockudo",)),
 )
-
-
-def as_root(*command: str) -> list[str]:
-    """The command, through sudo unless we are root already."""
-    return list(command) if os.geteuid() == 0 else ["sudo", *command]
 
 
 def _version(*command: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from stand.cache import Recipe
-from stand.run import logged, output
+from stand.run import Failure, as_root, logged, output
 
 _SOURCES = Path(__file__).parent / "builds"
 
@@ -22,10 +22,12 @@ KSTATUS_VERSION = "0.37.2"  # sigs.k8s.io/cli-utils
 GOPHER_LUA_VERSION = "1.1.2"  # Argo CD's Lua interpreter
 HELM_VERSION = "3.22.0"
 KUBE_ROUTER_VERSION = "2.1.0"
+PROMETHEUS_OPERATOR_VERSION = "0.85.0"
 UV_VERSION = "0.13.9"  # read by the Makefile, too
 
 _GO = {"CGO_ENABLED": "0", "GOWORK": "off"}
 _STRIPPED = "-s -w"
+_SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
 
 
 def _go_module(folder: Path, name: str, source: str, requires: str = "") -> Path:
@@ -101,6 +103,17 @@ def _kube_router(folder: Path, log: Path) -> None:
     logged(command, log, folder, {**_GO, "GOBIN": str(folder / "bin")})
 
 
+def _prometheus_crds(folder: Path, log: Path) -> None:
+    """`crds/` holds the resources of the Prometheus operator that the chart makes some of, without the operator."""
+    module = f"github.com/prometheus-operator/prometheus-operator@v{PROMETHEUS_OPERATOR_VERSION}"
+    logged(["go", "mod", "download", module], log, folder, _GO)
+    found = json.loads(output(["go", "mod", "download", "-json", module], _GO))["Dir"]
+    (folder / "crds").mkdir()
+    for kind in ("podmonitors", "prometheusrules", "servicemonitors"):
+        name = f"monitoring.coreos.com_{kind}.yaml"
+        shutil.copyfile(Path(found, "example", "prometheus-operator-crd", name), folder / "crds" / name)
+
+
 def _kafka(folder: Path, log: Path) -> None:
     """`libs/` holds the broker, its tools and its client."""
     project = folder / "src"
@@ -136,6 +149,19 @@ def _busybox(folder: Path, log: Path) -> None:
         package.unlink()
 
 
+def _debian(folder: Path, log: Path) -> None:
+    """`base.tar` is Debian's own files, for a Dockerfile to begin with where there is no registry."""
+    told = output(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"]
+    )
+    sources = [line for line in sorted(set(told.splitlines())) if line.split()[1] in _SUITES]
+    mirrors = [line.split()[0] for line in sources if line.split()[1] == _SUITES[0]]
+    if not mirrors:
+        raise Failure(f"apt of this machine names no source of {_SUITES[0]}")
+    (folder / "sources.list").write_text("".join(f"deb {line}\n" for line in sources))
+    logged(as_root("sh", str(_SOURCES / "debian.sh"), mirrors[0]), log, folder)
+
+
 KUBERNETES = Recipe(
     "kubernetes",
     KUBERNETES_VERSION,
@@ -149,10 +175,12 @@ GITOPS_HEALTH = Recipe("gitops-health", KSTATUS_VERSION, ("gitops-health",), _gi
 UV = Recipe("uv", UV_VERSION, (), _uv)
 HELM = Recipe("helm", HELM_VERSION, ("helm",), _helm)
 KUBE_ROUTER = Recipe("kube-router", KUBE_ROUTER_VERSION, ("kube-router",), _kube_router)
+PROMETHEUS_CRDS = Recipe("prometheus-crds", PROMETHEUS_OPERATOR_VERSION, (), _prometheus_crds)
 BUSYBOX = Recipe("busybox", "debian", (), _busybox)
+DEBIAN = Recipe("debian", "bookworm", (), _debian)
 
 # The quick ones first: two are made at a time.
-RECIPES = [BUSYBOX, UV, KAFKA, GITOPS_HEALTH, HELM, KUBE_ROUTER, MINIO, KUBERNETES, SOCKUDO]
+RECIPES = [BUSYBOX, UV, PROMETHEUS_CRDS, DEBIAN, KAFKA, GITOPS_HEALTH, HELM, KUBE_ROUTER, MINIO, KUBERNETES, SOCKUDO]
 
 
 def program(name: str) -> Path:

@@ -31,6 +31,11 @@ def tail(log: Path, lines: int = 25) -> str:
     return "\n".join("    " + line for line in text.splitlines()[-lines:])
 
 
+def as_root(*command: str) -> list[str]:
+    """The command, through sudo unless we are root already."""
+    return list(command) if os.geteuid() == 0 else ["sudo", *command]
+
+
 def logged(command: Sequence[str | Path], log: Path, cwd: Path, env: Mapping[str, str] | None = None) -> None:
     """The command has ended well; its output is appended to the log."""
     with log.open("a") as out:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stand import environment, lifecycle, network, preflight, process, remains
 from stand.cache import build as build_into_cache
-from stand.images import IMAGES
+from stand.dockerfile import gateways, operators
+from stand.images import DOCKERFILE, GATEWAY_DOCKERFILE, IMAGES
 from stand.layers import LAYERS
 from stand.part import Part
 from stand.parts import PARTS
@@ -132,6 +133,18 @@ def images() -> None:
         environment.hand_over(stand)
     for image in IMAGES:
         shown("image", image.name)
+
+
+def dockerfile() -> None:
+    """The node has the images that the Dockerfiles make, and the state folder their archives."""
+    _become_root()
+    stand = _current()
+    for make, name in ((operators, DOCKERFILE), (gateways, GATEWAY_DOCKERFILE)):
+        began = time.monotonic()
+        file = make(stand.folder("dockerfile"))
+        built = time.monotonic()
+        output(ctr(stand, "images", "import", file))
+        shown("image", f"{name}, built in {built - began:.1f} s and loaded in {time.monotonic() - built:.1f} s")
 
 
 def start(name: str) -> None:

@@ -29,7 +29,7 @@ class Config(BaseModel):
     """A watch that brought nothing for so long is opened anew; servers send a bookmark every minute."""
 
     tenant_metrics: bool = False
-    """Whether there are series for each Tenant: some 30 of them."""
+    """Whether there are series for each Tenant: some 30 of them. MinIO is asked for one list more at each resync."""
     audit_topic: str = Field(default="", pattern=r"^(matrixhub\.[a-z0-9._-]{1,200})?$")
     """Topic of each RealtimeCluster's Kafka for audit records, such as `matrixhub.audit.changes`; empty writes none.
 

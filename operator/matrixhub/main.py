@@ -42,8 +42,11 @@ from matrixhub.owned import Echoes, Guard
 from matrixhub.watch import watch
 
 
-def kinds(api: KubeApi, image: str = "") -> tuple[Kind, ...]:
-    """The backends beside the namespace, in the order in which a person reads of them. `image` is the operator's."""
+def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind, ...]:
+    """The backends beside the namespace, in the order in which a person reads of them.
+
+    `image` is the operator's; `metered` says whether there are series for each Tenant.
+    """
     return (
         Kind(
             name="postgres",
@@ -76,7 +79,7 @@ def kinds(api: KubeApi, image: str = "") -> tuple[Kind, ...]:
             name="objectstore",
             secret_name="object-store",
             section=lambda cluster: cluster.spec.object_store,
-            client=lambda cluster, admin, _: objectstore.Client(cluster, admin),
+            client=lambda cluster, admin, _: objectstore.Client(cluster, admin, metered=metered),
             binding=objectstore_desired.binding,
             credential=lambda tenant: Vault.generate(naming.object_store_user(tenant)),
             issues=lambda cluster: (
@@ -150,7 +153,7 @@ async def _lead(
     """
     echoes, shown, enough = Echoes(), Shown(), asyncio.Event()
     api = KubeApi(on_write=echoes.note, fence=fence)
-    backends = kinds(api, config.image)
+    backends = kinds(api, config.image, metered=config.tenant_metrics)
     vault = Vault(api, {kind.name: kind.secret_name for kind in backends if kind.shared_out})
     controller = Controller(
         hub=_hub(api),

@@ -131,6 +131,14 @@ TENANT_CONNECTIONS = Sheet("matrixhub_tenant_connections", "The Tenant's sockets
 TENANT_CONNECTIONS_LIMIT = Sheet(
     "matrixhub_tenant_connections_limit", "Sockets that the Tenant may have on the gateways.", ["tenant"]
 )
+TENANT_STORED = Sheet(
+    "matrixhub_tenant_objectstore_bytes",
+    "Bytes in the Tenant's bucket, all versions, as MinIO last counted.",
+    ["tenant"],
+)
+TENANT_STORED_LIMIT = Sheet(
+    "matrixhub_tenant_objectstore_limit_bytes", "Bytes that the Tenant may have in its bucket.", ["tenant"]
+)
 TENANT_EVENTS = Sheet(
     "matrixhub_tenant_events",
     "Records written to the Tenant's topics of a domain that the relay or a consumer reads.",

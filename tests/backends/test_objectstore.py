@@ -1,11 +1,15 @@
 """MinIO as tenants see it: what is their own works, what is another's does not; the phases of a tenant's life."""
 
+import contextlib
+import json
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from tests.backends.objectstore import RIGHTS, Root, converge, fetched, minio_admin, refused, round_of, s3
+from tests.backends.objectstore import RIGHTS, Root, converge, fetched, minio_admin, refused, round_of, s3, wired
 from tests.support import cluster, intent
 
 from matrixhub.api import naming
@@ -20,10 +24,11 @@ OWN, OTHER = "os-own", "os-other"
 
 
 @pytest.fixture(scope="module")
-def root(stand: Mapping[str, str]) -> Root:
+def root(stand: Mapping[str, str]) -> Iterator[Root]:
     found = Root(stand)
     found.grant(stand["S3_ADMIN_ACCESS_KEY"], RIGHTS / "minio.json")
-    return found
+    with found.counting():
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +38,7 @@ def hub(stand: Mapping[str, str]) -> RealtimeCluster:
 
 @pytest.fixture(scope="module")
 def client(stand: Mapping[str, str], hub: RealtimeCluster, root: Root) -> Iterator[Client]:
-    made = Client(hub, {"accessKey": stand["S3_ADMIN_ACCESS_KEY"], "secretKey": stand["S3_ADMIN_SECRET_KEY"]})
+    made = Client(hub, admin(stand))
     yield made
     made.close()
 
@@ -345,3 +350,53 @@ def test_deleting_a_large_bucket_comes_back_to_say_how_far_it_is(
     monkeypatch.undo()
     converge(client, intent(OWN, hub, Phase.DELETED))
     assert not root.bucket_exists(bucket(OWN))
+
+
+def asked(stand: Mapping[str, str], *, metered: bool) -> int:
+    """The requests of a look at the store as a whole."""
+    with wired(stand["S3_ENDPOINT"]) as wire:
+        store = {"provider": "minio", "endpoint": wire.url, "adminSecretRef": {"name": "object-store-admin"}}
+        client = Client(cluster(stand, objectStore=store), admin(stand), metered=metered)
+        client.prepare()
+        before = wire.requests
+        client.prepare()
+        client.close()
+        return wire.requests - before
+
+
+def admin(stand: Mapping[str, str]) -> dict[str, str]:
+    return {"accessKey": stand["S3_ADMIN_ACCESS_KEY"], "secretKey": stand["S3_ADMIN_SECRET_KEY"]}
+
+
+def test_what_all_tenants_store_is_told_by_one_request_more(
+    two: None, stand: Mapping[str, str], hub: RealtimeCluster, client: Client, root: Root
+) -> None:
+    own(root, OWN).put_object(Bucket=bucket(OWN), Key=key(OWN), Body=b"x" * 5000)
+    wanted = {bucket(OWN): len(b"first") + 5000, bucket(OTHER): len(b"first")}
+    metered, deadline = Client(hub, admin(stand), metered=True), time.monotonic() + 100
+    with contextlib.closing(metered):
+        while not wanted.items() <= (stored := metered.prepare().stored).items() and time.monotonic() < deadline:
+            time.sleep(0.5)
+    assert stored.items() >= wanted.items(), "all versions are counted"
+    assert all(name.startswith("hub-") for name in stored)
+    assert client.prepare().stored == {}, "not asked for"
+    assert asked(stand, metered=True) == asked(stand, metered=False) + 1
+
+
+def test_an_admin_who_may_not_ask_what_is_stored_is_told_so_and_does_all_else(
+    stand: Mapping[str, str], hub: RealtimeCluster, root: Root, tmp_path: Path
+) -> None:
+    rights = json.loads((RIGHTS / "minio.json").read_text())
+    rights["Statement"][-1]["Action"].remove("admin:DataUsageInfo")
+    (tmp_path / "poor.json").write_text(json.dumps(rights))
+    root.admin.user_add("os-poor-admin", PASSWORD)
+    root.grant("os-poor-admin", tmp_path / "poor.json")
+    poor = Client(hub, {"accessKey": "os-poor-admin", "secretKey": PASSWORD}, metered=True)
+    survey = poor.prepare()
+    poor.close()
+    root.admin.user_remove("os-poor-admin")
+    root.admin.policy_remove("os-poor-admin")
+    assert [finding.reason for finding in survey.findings] == ["PermissionDenied"]
+    assert "datausageinfo" in survey.findings[0].message
+    assert "manifests/admin-rights/minio.json" in survey.findings[0].message
+    assert survey.stored == {}

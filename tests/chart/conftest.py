@@ -11,19 +11,29 @@ from tests.e2e.reach import enforced
 
 from demo import cluster as demo
 from stand.cache import build
-from stand.recipes import HELM
+from stand.recipes import HELM, PROMETHEUS_CRDS
 
 
 @pytest.fixture(scope="session", autouse=True)
 def tools(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Helm is there, and does not read what its user has configured."""
-    build([HELM])
+    """Helm is there, and does not read what its user has configured; so are the Prometheus operator's resources."""
+    build([HELM, PROMETHEUS_CRDS])
     for name in ("CACHE", "CONFIG", "DATA"):
         os.environ[f"HELM_{name}_HOME"] = str(tmp_path_factory.mktemp(name.lower()))
 
 
 @pytest.fixture(scope="session")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+def monitoring(tools: None) -> Iterator[None]:
+    """The API server knows the Prometheus operator's resources; afterwards it does not any more."""
+    env, crds = demo.environment(), str(PROMETHEUS_CRDS.folder / "crds")
+    demo.kubectl(env, "apply", "--server-side", "-f", crds)
+    demo.kubectl(env, "wait", "--for=condition=Established", "--timeout=30s", "-f", crds)
+    yield
+    demo.kubectl(env, "delete", "--timeout=60s", "-f", crds)
+
+
+@pytest.fixture(scope="session")
+def release(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     """Nothing is installed yet; NetworkPolicies bind. Afterwards nothing is any more, and no test's Tenant is left."""
     env = demo.environment()
     hub = Hub(env, Operator(env, tmp_path_factory.mktemp("operator") / "operator.log"))

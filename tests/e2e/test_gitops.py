@@ -1,5 +1,6 @@
-"""What GitOps tools make of a Tenant through its life: the real kstatus, and Argo CD's Lua interpreter."""
+"""What GitOps tools make of Tenants and RealtimeClusters through their lives: kstatus and Argo CD's Lua."""
 
+import base64
 import json
 import subprocess
 from pathlib import Path
@@ -80,3 +81,34 @@ def test_a_realtimecluster_is_read_right(hub: Hub, judged: Judges):
     found["metadata"]["generation"] += 1
     verdicts = judged.of(found)
     assert (verdicts["kstatus"]["status"], verdicts["argocd"]["status"]) == ("InProgress", "Progressing")
+
+
+def test_a_realtimecluster_whose_admin_is_refused_waits_for_a_person(hub: Hub, judged: Judges):
+    reef = ("realtimecluster", "reef", "-n", "matrixhub")
+    right = hub.get("secret", "redis-admin", "-n", "matrixhub")["data"]
+    redis = hub.get("realtimecluster", "main", "-n", "matrixhub")["spec"]["redis"]
+
+    def login(**data: str) -> dict[str, Any]:
+        metadata = {"name": "reef-admin", "namespace": "matrixhub"}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": right | data}
+
+    def on(**section: Any) -> dict[str, Any]:
+        spec = {"redis": redis | {"adminSecretRef": {"name": "reef-admin"}} | section}
+        metadata = {"name": "reef", "namespace": "matrixhub"}
+        return {"apiVersion": "matrixhub.io/v1alpha1", "kind": "RealtimeCluster", "metadata": metadata, "spec": spec}
+
+    wrong = base64.b64encode(b"wrong").decode()
+    hub.apply(login(password=wrong), on())
+    until(lambda: judged(*reef) == ("Failed", "Degraded"), 20, "the login is refused: a person has to act")
+    stalled = next(each for each in hub.get(*reef)["status"]["conditions"] if each["type"] == "Stalled")
+    assert stalled["reason"] == "AuthenticationFailed"
+    assert "Secret matrixhub/reef-admin" in stalled["message"]
+
+    hub.apply(login())
+    until(lambda: judged(*reef) == ("Current", "Healthy"), 20, "the person has acted")
+    hub.apply(on(nodes=["127.0.0.1:1"]))
+    until(lambda: "Unreachable" in hub.get(*reef)["status"]["message"], 20, "it is told")
+    assert judged(*reef) == ("InProgress", "Progressing"), "it may pass"
+    hub.apply(on())
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=20s", "realtimecluster/reef")
+    hub.kubectl("-n", "matrixhub", "delete", "realtimecluster/reef", "secret/reef-admin", "--timeout=20s")

@@ -4,11 +4,13 @@ import json
 import secrets
 import subprocess
 from collections.abc import Iterator
+from urllib.error import URLError
 
 import pytest
 from tests.alerts.expressions import used
+from tests.backends.objectstore import Root
 from tests.e2e.browsers import admits_by_now, raw
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub, objects, until
 from tests.e2e.told import families, operators_page, page, value
 
 from demo.event import gateways, seen
@@ -16,18 +18,23 @@ from matrixhub.backends.gateway.settings import METRICS_PORT
 from matrixhub.backends.relay.workload import PORT
 
 NAME = f"measured-{secrets.token_hex(3)}"
+STORED = 70_000
+"""Bytes that the Tenant of that name has in its bucket."""
 
 
 @pytest.fixture(scope="module")
 def measured(hub: Hub) -> Iterator[Hub]:
     """A Tenant of these tests, whose app the gateways know."""
     try:
-        hub.onboard(NAME, gateway={"maxConnections": 77})
+        hub.onboard(NAME, gateway={"maxConnections": 77}, objectStore={"storage": "1Gi"})
         hub.tenants.remove(NAME)
         key = hub.secret(NAME, "gateway")["PUSHER_APP_KEY"]
         host, port = gateways(hub.env).split(":")
         until(lambda: hub.pods("relay") and admits_by_now(host, int(port), key), 60, "relay and gateways are at work")
-        yield hub
+        held = hub.secret(NAME, "object-store")
+        objects(held).put_object(Bucket=held["bucket"], Key=f"{held['prefix']}marks.csv", Body=b"x" * STORED)
+        with Root(hub.env).counting():
+            yield hub
     finally:
         hub.tenants.append(NAME)
         hub.dismiss()
@@ -108,3 +115,26 @@ def test_a_tenant_that_is_not_ready_is_counted_with_its_reason_and_for_how_long(
     assert value(operators_page(), "matrixhub_tenants_longest_not_ready_seconds", **labels) < 30
     hub.delete("unhoused")
     until(lambda: value(operators_page(), "matrixhub_tenants", **labels) == 0, 20, "it is not counted any more")
+
+
+def test_what_a_tenant_stores_is_told_once_minio_has_counted_it(measured: Hub):
+    root, bucket = Root(measured.env), measured.secret(NAME, "object-store")["bucket"]
+    until(lambda: counted(root, bucket) == STORED, 100, "MinIO has counted it")
+    measured.operator.kill()
+    measured.operator.start()  # it looks at everything at once, and not up to 45 s later
+    until(lambda: told("matrixhub_tenant_objectstore_bytes") == STORED, 30, "it is told")
+    assert told("matrixhub_tenant_objectstore_limit_bytes") == 1 << 30
+
+
+def told(metric: str) -> float:
+    """What the operator's page says of the Tenant; there is none yet while it starts."""
+    try:
+        return value(operators_page(), metric, tenant=NAME)
+    except URLError as error:
+        raise AssertionError(error) from error
+
+
+def counted(root: Root, bucket: str) -> int:
+    """The bytes in the bucket, as MinIO tells its root."""
+    told = json.loads(root.admin.get_data_usage_info()).get("bucketsUsageInfo") or {}
+    return int(told.get(bucket, {}).get("size", 0))

@@ -1,6 +1,7 @@
 """The stand that its own tests look at."""
 
 import json
+import os
 import secrets
 import subprocess
 import time
@@ -20,11 +21,15 @@ RESTRICTED = {
 }
 
 
+READY = "{.status.conditions[?(@.type=='Ready')].status}"
+
+
 class House:
     """A namespace that admits restricted pods only, and the administrator who looks into it."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
+        self.environment = {**os.environ, **variables}
 
     def kubectl(self, *words: str, manifests: list[dict[str, Any]] | None = None) -> str:
         """What kubectl printed; fails with its complaint."""

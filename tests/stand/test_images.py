@@ -7,14 +7,12 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from tests.stand.conftest import House
+from tests.stand.conftest import READY, House
 from tests.support import ROOT
 
 from stand import archive
 from stand.images import MATRIXHUB
 from stand.layers import LAYERS
-
-READY = "{.status.conditions[?(@.type=='Ready')].status}"
 
 
 def test_the_operator_serves_in_a_pod(house: House) -> None:

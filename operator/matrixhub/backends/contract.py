@@ -143,6 +143,8 @@ class Survey:
     repaired: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     vacated: bool = False
+    stored: Mapping[str, int] = field(default_factory=dict)
+    """By bucket, the bytes in it, where they were asked for and the backend tells of all at once."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matrixhub import metrics
 from matrixhub.api import naming
 from matrixhub.engine.queue import KeyedQueue
 from matrixhub.engine.roster import Roster
-from matrixhub.engine.standing import Entry
+from matrixhub.engine.standing import OBJECT_STORE, Entry
 from matrixhub.scaling.lag import unread
 from matrixhub.scaling.report import Report
 from matrixhub.scaling.samples import GroupSample
@@ -85,6 +85,9 @@ class Census:
         metrics.TENANT_CONNECTIONS_LIMIT.replace(
             {(t,): each.tenant.spec.gateway.max_connections for t, each in entries.items()}
         )
+        stored, limits = storage(self.roster)
+        metrics.TENANT_STORED.replace(stored)
+        metrics.TENANT_STORED_LIMIT.replace(limits)
 
 
 class Seen(NamedTuple):
@@ -130,6 +133,21 @@ def longest(seen: Iterable[Seen], since: Mapping[str, datetime], now: datetime) 
             place = each.cluster, each.reason
             oldest[place] = max(oldest.get(place, 0.0), (now - moment).total_seconds())
     return oldest
+
+
+def storage(roster: Roster) -> tuple[Series, Series]:
+    """By tenant, the bytes in its bucket, where the object store tells them; and of these, those that may be."""
+    stored: dict[tuple[str, ...], float] = {}
+    limits: dict[tuple[str, ...], float] = {}
+    for tenant, entry in roster.entries.items():
+        plane = roster.plane_of(entry)
+        told = plane.stored if plane and OBJECT_STORE in entry.shares else {}
+        backend = plane.cluster.spec.object_store if plane else None
+        if backend and (size := told.get(naming.bucket(backend.bucket_prefix, tenant))) is not None:
+            stored[tenant,] = size
+            if (limit := entry.tenant.spec.object_store.storage) is not None:
+                limits[tenant,] = limit
+    return stored, limits
 
 
 def streams(reports: Mapping[str, Report]) -> tuple[Series, Series]:

@@ -159,7 +159,7 @@ class Clusters:
         metrics.BACKEND_UP.labels(cluster=key, backend=backend).set(up)
         since = before.since if before and before.reachable == up else datetime.now(UTC)
         version = survey.version if isinstance(survey, Survey) else before.version if before else ""
-        plane.health[backend] = Health(survey, since, version)
+        plane.health[backend] = Health(survey, since, version, plane.settled)
         if isinstance(survey, Survey) and survey.repaired:
             event = self._composer.repaired(plane, backend, survey.repaired, datetime.now(UTC))
             for sentence in survey.repaired:

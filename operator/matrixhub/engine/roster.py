@@ -1,15 +1,15 @@
 """Everything that is known of Tenants and RealtimeClusters, in memory. No I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Owner, Phase
+from matrixhub.backends.contract import Owner, Phase, Survey
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Counts, Scales
-from matrixhub.engine.standing import NAMESPACE, Entry, turn
+from matrixhub.engine.standing import NAMESPACE, OBJECT_STORE, Entry, turn
 from matrixhub.engine.status import Health
 from matrixhub.errors import BackendError, Rejected, Transient
 from matrixhub.scaling.report import Load, Report, joined
@@ -42,6 +42,12 @@ class Plane:
     def report(self) -> Report | None:
         """What was last seen and decided of all its workloads."""
         return joined(self.looks)
+
+    @property
+    def stored(self) -> Mapping[str, int]:
+        """By bucket, the bytes in it, where its object store told them when it was last looked at."""
+        health = self.health.get(OBJECT_STORE)
+        return health.survey.stored if health and isinstance(health.survey, Survey) else {}
 
     @property
     def held(self) -> bool:

@@ -11,6 +11,8 @@ from matrixhub.engine.outcome import Basis, Outcome
 
 NAMESPACE = "namespace"
 """The backend that goes first, because it holds the credentials, and at a deletion last."""
+OBJECT_STORE = "objectstore"
+"""The backend whose surveys tell what is stored."""
 
 
 @dataclass(frozen=True)

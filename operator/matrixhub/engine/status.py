@@ -90,8 +90,15 @@ def stalled(
     """`Stalled`, while nothing will change until a person acts; an older generation's error says nothing."""
     generation = entry.tenant.metadata.generation
     errors = [s.outcome.error for s in standings if s.outcome and s.outcome.basis.generation == generation]
-    stuck = entry.invalid or missing or any(isinstance(error, Rejected | Conflict) for error in errors)
-    return [conditions.stalled(summary)] if stuck and summary.status == "False" else []
+    return _stuck(summary, errors, elsewhere=bool(entry.invalid or missing))
+
+
+def _stuck(
+    summary: Condition, found: Iterable[Survey | BackendError | None], *, elsewhere: bool = False
+) -> list[Condition]:
+    """`Stalled`, where one of the errors, or what is wrong `elsewhere`, waits for a person."""
+    waits = elsewhere or any(isinstance(each, Rejected | Conflict) for each in found)
+    return [conditions.stalled(summary)] if waits and summary.status == "False" else []
 
 
 def _merged(status: Mapping[str, Any], new: Sequence[Condition], now: datetime) -> tuple[Condition, ...]:
@@ -165,6 +172,8 @@ class Health:
     survey: Survey | BackendError
     since: datetime
     version: str = ""
+    generation: int = 0
+    """The generation of the RealtimeCluster with which it was looked at."""
 
     @property
     def reachable(self) -> bool:
@@ -187,7 +196,9 @@ def cluster_status(
     summary = conditions.summarize(told, generation)
     if cluster.metadata.deletion_timestamp is not None:
         summary = _say("Ready", "False", "Terminating", _still_there(tenants, leaving), generation)
-    merged = _merged(cluster.status, [summary, *told, *scaling_condition(scales, generation)], now)
+    found = [health[name].survey for name in backends if name in health and health[name].generation == generation]
+    new = [summary, *_stuck(summary, found), *told, *scaling_condition(scales, generation)]
+    merged = _merged(cluster.status, new, now)
     gateway = {"gateway": dict(scales.gateway)} if scales.gateway else {}
     return {
         **gateway,

@@ -132,7 +132,8 @@ class Worker:
                 try:
                     await self._turn()
                 except BackendError as error:
-                    await self._enter_trouble(error)
+                    if not self._outdated:  # else it speaks of the former RealtimeCluster
+                        await self._enter_trouble(error)
                 except Exception as bug:
                     log.exception("Worker failed", extra={"backend": self.name})
                     self._next_resync = 0.0  # whose outcome got lost is not known

@@ -3,10 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
-from matrixhub.backends.contract import Phase
-from matrixhub.engine.census import Seen, longest, not_ready, streams
+from matrixhub.backends.contract import Phase, Survey
+from matrixhub.engine.census import Seen, longest, not_ready, storage, streams
+from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Entry
+from matrixhub.engine.status import Health
+from matrixhub.errors import BackendError, Unreachable
 from matrixhub.scaling.report import Report, Scaled
 from matrixhub.scaling.samples import GroupSample, Missing, PartitionSample
 
@@ -42,6 +46,31 @@ def test_the_longest_not_ready_is_told_by_reason():
     seen = [entry(name, "False", reason) for name, reason in (("a", "Conflict"), ("b", "Conflict"), ("c", "X"))]
     since = {"a": NOW - timedelta(seconds=5), "b": NOW - timedelta(seconds=50), "c": NOW}
     assert longest(seen, since, NOW) == {("hub/main", "Conflict"): 50, ("hub/main", "X"): 0}
+
+
+def test_what_is_stored_is_told_of_whom_it_belongs_to_where_the_object_store_tells_it():
+    told = Survey("1", stored={"hub-green": 2048, "hub-blue": 0, "hub-conflict": 7, "hub-nobody": 9})
+    roster = Roster("hub", (), planes={"hub/main": plane("main", told), "hub/away": plane("away", Unreachable("it"))})
+    roster.entries = {
+        "green": housed("green", {"storage": "1Ki"}),
+        "blue": housed("blue"),
+        "new": housed("new"),
+        "conflict": housed("conflict", shares=set()),
+        "away": housed("away", cluster="away"),
+        "lost": housed("lost", cluster="nowhere"),
+    }
+    assert storage(roster) == ({("green",): 2048, ("blue",): 0}, {("green",): 1024})
+
+
+def plane(name: str, survey: Survey | BackendError) -> Plane:
+    store = {"provider": "minio", "endpoint": "http://s3", "adminSecretRef": {"name": "s3"}}
+    body = {"metadata": {"name": name, "namespace": "hub"}, "spec": {"objectStore": store}}
+    return Plane(RealtimeCluster.model_validate(body), {"objectstore": Health(survey, NOW)})
+
+
+def housed(name: str, store: Any = None, cluster: str = "main", shares: Any = ("objectstore",)) -> Entry:
+    spec = {"clusterRef": {"namespace": "hub", "name": cluster}, "objectStore": store or {}}
+    return Entry(Tenant.model_validate({"metadata": {"name": name}, "spec": spec}), Phase.ACTIVE, shares=set(shares))
 
 
 def test_records_of_a_domain_are_counted_once_however_many_groups_read_them():

@@ -409,6 +409,22 @@ def test_an_older_generations_refusal_does_not_stall_the_new_one(on):
     on(scene)
 
 
+def test_an_older_generations_refusal_does_not_stall_the_changed_realtimecluster(on):
+    def stalled(stage: Stage) -> bool:
+        conditions = stage.cluster_writes().status["status"]["conditions"]
+        return any(condition["type"] == "Stalled" for condition in conditions)
+
+    def scene(stage: Stage) -> None:
+        stage.survey("redis", Rejected("AuthenticationFailed", "put the right password there"))
+        assert stalled(stage)
+        stage.cluster("redis", "kafka", generation=2)
+        assert not stalled(stage)
+        stage.survey("redis", Rejected("AuthenticationFailed", "put the right password there"))
+        assert stalled(stage)
+
+    on(scene)
+
+
 def test_what_happened_to_a_realtimecluster_is_told_until_a_write_of_it_is_made(on):
     """The audit trail names the Event already when it is composed."""
 

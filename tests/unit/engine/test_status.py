@@ -14,7 +14,7 @@ from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Scales
 from matrixhub.engine.standing import Entry
 from matrixhub.engine.status import CONDITION, Health, cluster_status, standings_of, tenant_status
-from matrixhub.errors import Rejected, Unreachable
+from matrixhub.errors import BackendError, Conflict, Rejected, Unreachable
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -46,6 +46,28 @@ def test_a_cluster_is_ready_when_all_its_backends_are_and_nothing_weakens_them()
     assert ready(told(redis=up, kafka=Health(Rejected("AuthenticationFailed", "no"), NOW))) == (
         "False",
         "AuthenticationFailed",
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "generation", "stalls"),
+    [
+        (Rejected("AuthenticationFailed", "put the right password there"), 3, True),
+        (Conflict("the role is another's", "other/uid"), 3, True),
+        (Rejected("AuthenticationFailed", "put the right password there"), 2, False),
+        (Unreachable("away"), 3, False),
+        (Survey("3.9", findings=(Finding("GatewaysNotReady", "one of two"),)), 3, False),
+        (Survey("3.9"), 3, False),
+    ],
+)
+def test_a_cluster_is_stalled_while_what_this_generation_was_refused_waits_for_a_person(
+    found: Survey | BackendError, generation: int, *, stalls: bool
+):
+    up = Health(Survey("7.2"), NOW, "7.2", 3)
+    status = told(redis=up, kafka=Health(found, NOW, "3.9", generation))
+    stalled = [each for each in status["conditions"] if each["type"] == "Stalled"]
+    assert [(each["status"], each["reason"], each["message"]) for each in stalled] == (
+        [("True", found.reason, status["message"])] if stalls and isinstance(found, BackendError) else []
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import pytest
 from tests.unit.engine.toy import Say, Toy, ToyDesk, intent
 
-from matrixhub.backends.contract import Intent
+from matrixhub.backends.contract import Intent, Survey
 from matrixhub.engine import worker as module
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.round import reconcile
@@ -156,6 +156,20 @@ def test_a_change_of_the_cluster_during_a_look_is_carried_out_by_the_new_client_
 
     run(desk, scenario)
     assert not old.words
+
+
+def test_what_the_former_cluster_was_refused_is_not_said_of_the_changed_one():
+    old, new = Toy(slow=0.1, away=True), Toy()
+    desk = ToyDesk(old, ["a"])
+
+    async def scenario(worker: Worker) -> None:
+        await asyncio.sleep(0.03)
+        desk.toy = new
+        worker.reconnect()
+        await until(lambda: desk.surveys)
+
+    run(desk, scenario)
+    assert desk.surveys == [Survey("1.0")]
 
 
 def test_a_restarted_server_is_served_again_without_waiting_for_a_resync():

@@ -88,10 +88,13 @@ class _Connections:
 
 
 class Client:
-    """The object store of one RealtimeCluster. See the contract for what each method promises."""
+    """The object store of one RealtimeCluster. See the contract for what each method promises.
 
-    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str]) -> None:
-        self._cluster, self._admin = cluster, admin
+    `metered`: what is stored is asked for, too, where one request tells it of all buckets.
+    """
+
+    def __init__(self, cluster: RealtimeCluster, admin: Mapping[str, str], *, metered: bool = False) -> None:
+        self._cluster, self._admin, self._metered = cluster, admin, metered
         self._trust = Trust.of("spec.objectStore.tls", admin)
         logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # its warnings repeat what becomes our errors
         self._open: _Connections | None = None
@@ -135,11 +138,20 @@ class Client:
         answer = self._guarded(ask)
         if isinstance(answer, BackendError):
             raise answer
-        findings: tuple[Finding, ...] = ()
         if store.provider == "aws":
             sentence = "AWS has no bucket quota: objectStore.storage of a Tenant is not enforced"
-            findings = (Finding("QuotaNotEnforced", sentence, mendable=False),)
-        return Survey(version=answer, findings=findings)
+            return Survey(version=answer, findings=(Finding("QuotaNotEnforced", sentence, mendable=False),))
+        return self._measured(answer) if self._metered else Survey(version=answer)
+
+    def _measured(self, version: str) -> Survey:
+        """What is stored; an admin who may not ask for it is a finding, for all else works."""
+        access, prefix = self._connections().access, naming.bucket(self._store.bucket_prefix, "")
+        stored = self._guarded(lambda: access.stored(prefix) if isinstance(access, Minio) else {})
+        if isinstance(stored, Rejected):
+            return Survey(version=version, findings=(Finding(stored.reason, stored.message),))
+        if isinstance(stored, BackendError):
+            raise stored
+        return Survey(version=version, stored=stored)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
         """What exists now: three requests for many tenants on MinIO, a few per tenant otherwise."""
