@@ -57,7 +57,7 @@ class Census:
     def take(self, now: datetime) -> None:
         """The metrics say how things stand `now`."""
         queues, clock = self.queues(), time.monotonic()
-        metrics.QUEUE_DEPTH.replace({place: len(queue.waiting()) for place, queue in queues.items()})
+        metrics.QUEUE_DEPTH.replace({place: queue.depth for place, queue in queues.items()})
         metrics.QUEUE_AGE.replace({place: queue.oldest(clock) for place, queue in queues.items()})
         seen = [Seen.of(entry) for entry in self.roster.entries.values()]
         self._since = not_ready(seen, self._since, now)

@@ -46,6 +46,11 @@ PROGRESS_DELAY = 10.0
 """The same while all is well and work is under way: in a crowd of new Tenants most are written once, at the end."""
 
 
+CROWD_DELAY, CROWD_STATUSES = 60.0, 20
+"""Seconds that either waits at most in a crowd, and how many of the crowd's are written a second: each costs the API
+server 10 ms (docs/decisions/0011), and until the first it says of every condition itself that it is Unknown."""
+
+
 class Controller:
     """Knows everything, does nothing itself: workers act on backends, the registrar writes our resources."""
 
@@ -156,7 +161,7 @@ class Controller:
         if outcome.error is None:
             self._follow(entry, plane, outcome, Priority.RESYNC if known else Priority.LIVE)
         over = settled(entry, self.roster.backends(entry), basis) or entry.deleting
-        delay = 0.0 if over else MERGE_DELAY if outcome.error else PROGRESS_DELAY
+        delay = 0.0 if over else MERGE_DELAY if outcome.error else crowded(PROGRESS_DELAY, self.registrar.backlog)
         self.registrar.add(f"Tenant/{outcome.tenant}", delay=delay)
 
     def surveyed(self, cluster: str, backend: str, survey: Survey | BackendError) -> None:
@@ -188,7 +193,7 @@ class Controller:
         if not entry.begun and entry.admitted and self.roster.plane_of(entry):
             entry.begun = True
             self._advance(entry, priority)
-            self.registrar.add(f"Tenant/{entry.tenant.id}", delay=MERGE_DELAY)
+            self.registrar.add(f"Tenant/{entry.tenant.id}", delay=crowded(MERGE_DELAY, self.registrar.backlog))
             self._count_anew(entry)
 
     def _advance(self, entry: Entry, priority: Priority, skip: str = "") -> None:
@@ -255,3 +260,8 @@ class Controller:
                 metrics.DRIFT_REPAIRED.labels(backend=outcome.backend, kind=kind).inc()
         cluster = str(entry.tenant.spec.cluster_ref)
         self._chronicle.carried_out(outcome, cluster, drift=drift is not None, event=event)
+
+
+def crowded(delay: float, backlog: int) -> float:
+    """Seconds until a status that says no more than that all is well so far, with so many resources to be written."""
+    return max(delay, min(CROWD_DELAY, backlog / CROWD_STATUSES))

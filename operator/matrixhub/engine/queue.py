@@ -106,6 +106,11 @@ class KeyedQueue:
         """Every key that is not in progress."""
         return [*self._ready[Priority.LIVE], *self._ready[Priority.RESYNC], *self._delayed]
 
+    @property
+    def depth(self) -> int:
+        """How many keys are not in progress."""
+        return sum(map(len, self._ready)) + len(self._delayed)
+
     def oldest(self, now: float) -> float:
         """For how many seconds the oldest key that is ready, due or in progress has been so; 0 where there is none."""
         self._wake(now)

@@ -74,6 +74,11 @@ class Registrar:
             self._queue.add(key)
         self._woken.set()
 
+    @property
+    def backlog(self) -> int:
+        """How many resources are to be written, now or later."""
+        return self._queue.depth
+
     def forget(self, key: str) -> None:
         """The resource is gone."""
         self._queue.forget(key)

@@ -7,6 +7,7 @@ from tests.unit.engine.stage import MAIN, Stage, play
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Phase, Survey
+from matrixhub.engine import controller
 from matrixhub.errors import Rejected, Transient
 
 Scene = Callable[[Stage], None]
@@ -438,3 +439,13 @@ def test_what_happened_to_a_realtimecluster_is_told_until_a_write_of_it_is_made(
         assert not [event for event in composer.compose(key).events if event["reason"] == "Changed"]
 
     on(scene)
+
+
+@pytest.mark.parametrize(
+    ("delay", "backlog", "seconds"),
+    [(1.0, 0, 1.0), (1.0, 20, 1.0), (1.0, 200, 10.0), (10.0, 200, 10.0), (10.0, 9999, 60.0)],
+)
+def test_in_a_crowd_it_takes_longer_until_a_tenant_says_that_all_is_well_so_far(
+    delay: float, backlog: int, seconds: float
+) -> None:
+    assert controller.crowded(delay, backlog) == seconds
