@@ -9,7 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.backends.objectstore import RIGHTS, Root, converge, fetched, minio_admin, refused, round_of, s3, wired
+from tests.backends.objectstore import RIGHTS, HttpWire, Root, converge, fetched, minio_admin, refused, round_of, s3
 from tests.support import cluster, intent
 
 from matrixhub.api import naming
@@ -354,7 +354,7 @@ def test_deleting_a_large_bucket_comes_back_to_say_how_far_it_is(
 
 def asked(stand: Mapping[str, str], *, metered: bool) -> int:
     """The requests of a look at the store as a whole."""
-    with wired(stand["S3_ENDPOINT"]) as wire:
+    with HttpWire(stand["S3_ENDPOINT"]) as wire:
         store = {"provider": "minio", "endpoint": wire.url, "adminSecretRef": {"name": "object-store-admin"}}
         client = Client(cluster(stand, objectStore=store), admin(stand), metered=metered)
         client.prepare()
