@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 
 from stand.run import shown
 from stand.state import CHECKOUT, state_folder
@@ -102,10 +103,10 @@ class Lane:
         began, log = time.monotonic(), Path(self._env["MATRIXHUB_STAND"]) / "logs" / f"tests-{name}.log"
         command = pytest("--durations=10", "-rfE", *map(str, files))
         shown(name, "begins")
-        with log.open("wb") as out:
-            status = subprocess.run(
-                command, cwd=CHECKOUT, env=self._env, stdout=out, stderr=out, check=False
-            ).returncode
+        # A folder of its own: pytest clears away what others left in the usual one, and two at once meet over it.
+        with log.open("wb") as out, TemporaryDirectory(prefix="matrixhub-", ignore_cleanup_errors=True) as scratch:
+            env = {**self._env, "PYTEST_DEBUG_TEMPROOT": scratch}
+            status = subprocess.run(command, cwd=CHECKOUT, env=env, stdout=out, stderr=out, check=False).returncode
         verdict, told = f"ended with {status}" if status else "passed", log.read_text()
         shown(name, f"{verdict} after {time.monotonic() - began:.0f} s\n{told}")
         if status:
