@@ -158,7 +158,8 @@ def kill(stand: Stand, part: Part) -> None:
         left = remaining(stand, part)
         for process in left:
             process.signal(signal.SIGKILL)
-        return not left
+        # One that is ending has no environment to be known by any more, and is not gone yet.
+        return not left and not running(stand, part.name)
 
     if not until(none_left, 10):
         raise Failure(f"{part.name} could not be killed: {[p.pid for p in remaining(stand, part)]}")
