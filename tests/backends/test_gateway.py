@@ -292,7 +292,7 @@ def test_a_quota_in_the_way_is_told_in_kubernetes_own_words(gateways: Gateways) 
         if "exceeded quota" in told():
             break
         subprocess.run(["sleep", "0.2"], check=True)
-    assert "0 of 1 pods are ready" in told()
+    assert "0 of 2 pods are ready" in told()
     assert "exceeded quota: none" in told()
     gateways.kubectl(*space, "delete", "quota", "none")
 
@@ -307,7 +307,7 @@ def test_an_image_that_is_not_there_is_told_with_the_kubelets_words(gateways: Ga
         if "ErrImageNeverPull" in (said := told()):
             break
         subprocess.run(["sleep", "0.2"], check=True)
-    assert "0 of 1 pods are ready: ErrImageNeverPull" in said
+    assert "0 of 2 pods are ready: ErrImageNeverPull" in said
     assert "localhost/nothing:1.2" in said
 
 

@@ -64,7 +64,8 @@ def waves(hub: Hub) -> Iterator[Hub]:
     )
     hub.tenants.remove(TENANT)  # it outlives the single test
     hub.ready(TENANT)
-    until(lambda: len(gateways(hub)) == 2, 60, "two gateways take connections")
+    hub.kubectl("-n", "matrixhub", "wait", "--for=condition=Ready", "--timeout=90s", f"realtimecluster/{NAME}")
+    assert len(gateways(hub)) == 2, "it is Ready once as many as there are at least take connections"
     until(lambda: len(hub.pods("relay", NAME)) == 1, 60, "one relay is at work")
     yield hub
     hub.delete(TENANT)

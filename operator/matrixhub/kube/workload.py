@@ -85,7 +85,8 @@ def trouble(api: KubeApi, deployment: Manifest, least: int = 1) -> str:
     `deployment` is the object as read. Pods that merely start are no trouble where `least` are ready. The pods are
     only asked about when fewer are as described than wanted.
     """
-    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
+    # A Deployment begins with one; the scaler brings it to its least a moment later.
+    wanted, status = max(least, deployment["spec"].get("replicas", 1)), deployment.get("status") or {}
     ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
     if seen and min(ready, updated) >= wanted:
