@@ -123,9 +123,8 @@ class Scaler:
         began, turn = time.monotonic(), memory.turns[load]
         try:
             report = await asyncio.get_running_loop().run_in_executor(
-                self._threads[load], self._looks[load], memory, frozenset(self._tenants(key))
+                self._threads[load], self._look, memory, load, frozenset(self._tenants(key))
             )
-            measure(key, report)
             if self._known.get(key) is memory:
                 self._report(key, load, report)
         except Exception:
@@ -137,8 +136,13 @@ class Scaler:
             if self._known.get(key) is not memory:
                 self._release(memory)
 
+    def _look(self, memory: _Memory, load: Load, tenants: frozenset[str]) -> Report:
+        """At one load of one RealtimeCluster, in a thread of that load's."""
+        report = self._looks[load](memory, tenants)
+        measure(memory.cluster.key, report)
+        return report
+
     def _look_at_connections(self, memory: _Memory, _: frozenset[str]) -> Report:
-        """At the gateways of one RealtimeCluster, in a thread."""
         workload = workloads.gateways(memory.cluster)
         if workload is None:
             return Report()
@@ -146,7 +150,6 @@ class Scaler:
         return Report((self._scale(memory, workload, seen.samples),), seen)
 
     def _look_at_lag(self, memory: _Memory, tenants: frozenset[str]) -> Report:
-        """At the consumers of one RealtimeCluster, in a thread."""
         cluster = memory.cluster
         if memory.kafka != cluster.spec.kafka:
             memory.close()
