@@ -97,8 +97,7 @@ class Composer:
         told: tuple[Manifest, ...] = ()
         if entry.phase is Phase.DELETED and backends:
             told = (event(subject(entry), News("DataKept", f"{', '.join(backends)}: {NEVER_HELD}", now)),)
-        cluster = str(entry.tenant.spec.cluster_ref)
-        return Writes(_manifest("Tenant", identity), events=told, cluster=cluster, parting=True)
+        return Writes(_manifest("Tenant", identity), events=told, cluster=str(entry.tenant.spec.cluster_ref))
 
     def _cluster(self, key: str) -> Writes:
         plane = self._roster.planes.get(key)
@@ -117,7 +116,7 @@ class Composer:
             news += [News("AccountLeft", left, now, "Warning") for left in parted.left]
             told = tuple(event(_subject_of(plane), each) for each in news)
             # Applying no finalizer takes away the one that was ours.
-            return Writes(_manifest("RealtimeCluster", identity), None, told, key, parting=True)
+            return Writes(_manifest("RealtimeCluster", identity), None, told, key)
         finalizer = None
         if not plane.held:
             finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})

@@ -44,8 +44,6 @@ LISTING_DELAY = 5.0
 """Seconds in which a Tenant's RealtimeCluster is listed, too, when the operator starts: until then it misses none."""
 PROGRESS_DELAY = 10.0
 """The same while all is well and work is under way: in a crowd of new Tenants most are written once, at the end."""
-
-
 CROWD_DELAY, CROWD_STATUSES = 60.0, 20
 """Seconds that either waits at most in a crowd, and how many of the crowd's are written a second: each costs the API
 server 10 ms (docs/decisions/0011), and until the first it says of every condition itself that it is Unknown."""

@@ -32,8 +32,11 @@ class Writes:
     events: tuple[Manifest, ...] = ()
     cluster: str = ""
     """The RealtimeCluster in whose audit trail the Events are recorded."""
-    parting: bool = False
-    """Whether the resource goes with this: its Events are told first, for nobody would tell them afterwards."""
+
+    @property
+    def parting(self) -> bool:
+        """Whether the resource goes with this, its finalizer taken away: nobody would tell its Events afterwards."""
+        return self.finalizer is not None and not self.finalizer["metadata"].get("finalizers")
 
 
 @dataclass(frozen=True)

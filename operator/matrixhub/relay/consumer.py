@@ -77,9 +77,6 @@ of a batch of which a poll took a part, kafka-python 3.0.12 never gives out the 
 resumed (`Fetcher.fetched_records` looks for parked batches only before the first)."""
 
 
-NO_ORDERS = Orders()
-
-
 @dataclass(frozen=True)
 class Turn:
     """What one turn brought: records by partition, in order, and whether the offsets were committed."""
@@ -146,7 +143,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
             raise Unreachable(f"kafka's group has not taken this relay in for {JOIN_SECONDS:.0f} s")
 
     def _obey(self, orders: Orders) -> None:
-        if orders == NO_ORDERS:
+        if orders == Orders():
             return
         mine = {_pair(at): at for at in self._client.assignment() or ()}
         if pause := [mine[partition] for partition in orders.pause if partition in mine]:

@@ -21,13 +21,15 @@ class Pace:
 
     def dealt(self, topics: int, now: float) -> None:
         """The group has dealt out the partitions of so many topics."""
-        soon_again = now - self._dealt < 2 * self._every
+        soon_again = self._just_found(now)
         self._least = max(FIRST, PER_TOPIC * topics)
         self._every = min(2 * self._every, max(CROWDED, self._least)) if soon_again else self._least
         self._dealt = now
 
     def every(self, now: float) -> float:
         """Seconds from one look to the next."""
-        if now - self._dealt >= 2 * self._every:
-            self._every = self._least
-        return self._every
+        return self._every if self._just_found(now) else self._least
+
+    def _just_found(self, now: float) -> bool:
+        """Whether the last look found something, as far as is known."""
+        return now - self._dealt < 2 * self._every

@@ -90,7 +90,7 @@ def test_an_event_that_is_refused_hides_no_write(caplog: pytest.LogCaptureFixtur
     ("writes", "order"),
     [
         (CHANGE, ["status", "event"]),
-        (Writes(finalizer=STATUS, events=EVENTS, parting=True), ["event", "finalizer"]),
+        (Writes(finalizer=STATUS, events=EVENTS), ["event", "finalizer"]),
     ],
 )
 def test_what_is_told_of_a_change_follows_it_and_what_is_told_of_an_end_comes_first(writes: Writes, order: list[str]):
