@@ -9,7 +9,7 @@ from typing import Any
 from matrixhub import metrics
 from matrixhub.backends.contract import Action, Applied, Backend, Intent
 from matrixhub.engine.outcome import Basis, Outcome
-from matrixhub.errors import BackendError
+from matrixhub.errors import BackendError, Transient
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,13 @@ def reconcile(
     return _by_halves(bug, name, backend, intents, dry=dry, fence=fence)
 
 
-class Bug(BackendError):
-    """A tenant shows a bug."""
+class Bug(Transient):
+    """A tenant, or the backend as a whole, shows a bug."""
+
+    reason = "InternalError"
 
     def __init__(self, bug: Exception) -> None:
-        super().__init__("InternalError", f"{type(bug).__name__}: see the operator's log")
+        super().__init__(self.reason, f"{type(bug).__name__}: see the operator's log")
 
 
 def _by_halves(

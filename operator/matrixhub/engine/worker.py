@@ -14,7 +14,7 @@ from matrixhub import metrics
 from matrixhub.backends.contract import Backend, Intent, Phase, Survey
 from matrixhub.engine.outcome import Basis, Outcome
 from matrixhub.engine.queue import KeyedQueue, Priority
-from matrixhub.engine.round import Round, reconcile
+from matrixhub.engine.round import Bug, Round, reconcile
 from matrixhub.errors import BackendError, Transient, Unreachable
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ class Worker:
                 except Exception as bug:
                     log.exception("Worker failed", extra={"backend": self.name})
                     self._next_resync = 0.0  # whose outcome got lost is not known
-                    await self._enter_trouble(_internal(bug))
+                    await self._enter_trouble(Bug(bug))
         finally:
             await self._call(self._close)
             self._thread.shutdown(wait=False)
@@ -236,7 +236,7 @@ class Worker:
             raise
         except Exception as bug:
             log.exception("Backend failed", extra={"backend": self.name})
-            raise _internal(bug) from None
+            raise Bug(bug) from None
 
     async def _enter_trouble(self, error: BackendError) -> None:
         """Told on the RealtimeCluster and by those who wait; by every tenant if the next try fails as well.
@@ -295,7 +295,3 @@ class Worker:
         due = self.queue.next_due(time.monotonic())
         regular = min(self._next_resync, self._next_pulse) if self._backend else 0.0
         return min(regular, due) if due is not None else regular
-
-
-def _internal(bug: Exception) -> Transient:
-    return Transient("InternalError", f"{type(bug).__name__}: see the operator's log")
