@@ -89,7 +89,7 @@ class _Ascent:
         except Failure as failure:
             self._fail(part, str(failure))
         except Exception:  # noqa: BLE001 - raised at the end: a thread would take it along
-            self._fail(part, f"{part.name} met a bug:\n{traceback.format_exc()}")
+            self._fail(part, _bug(part))
         finally:
             self._done[part.name].set()
 
@@ -105,6 +105,11 @@ class _Ascent:
     def _fail(self, part: Part, why: str) -> None:
         self._failed[part.name] = why
         shown(part.name, "FAILED")
+
+
+def _bug(part: Part) -> str:
+    """The exception that is being handled, in words."""
+    return f"{part.name} met a bug:\n{traceback.format_exc()}"
 
 
 def up(stand: Stand, parts: Iterable[Part]) -> None:
@@ -129,7 +134,7 @@ def down(stand: Stand, parts: Iterable[Part]) -> None:
         except Failure as failure:
             failed.append(str(failure))
         except Exception:  # noqa: BLE001 - raised at the end: a thread would take it along
-            failed.append(f"{part.name} met a bug:\n{traceback.format_exc()}")
+            failed.append(_bug(part))
         finally:
             ended[part.name].set()
 

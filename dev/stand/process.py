@@ -92,10 +92,11 @@ def remaining(stand: Stand, part: Part) -> list[Process]:
     mark = _mark(stand, part.name).encode()
     folder = stand.state / part.name
     record = recorded(stand, part.name)
-    found = []
+    # Known by its record alone: one that is ending has no program and no environment any more, and is not gone yet.
+    found = [record] if record and record.alive else []
     for pid in all_pids():
         process = at(pid)
-        if process is None:
+        if process is None or process in found:
             continue
         try:
             marked = mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -104,7 +105,7 @@ def remaining(stand: Stand, part: Part) -> list[Process]:
             continue
         if marked and part.outlived:
             marked = Path(process.program).name == Path(part.command(stand)[0]).name
-        if marked or process == record or (record and inside and process.program == record.program):
+        if marked or (record and inside and process.program == record.program):
             found.append(process)
     return found
 
@@ -158,8 +159,7 @@ def kill(stand: Stand, part: Part) -> None:
         left = remaining(stand, part)
         for process in left:
             process.signal(signal.SIGKILL)
-        # One that is ending has no environment to be known by any more, and is not gone yet.
-        return not left and not running(stand, part.name)
+        return not left
 
     if not until(none_left, 10):
         raise Failure(f"{part.name} could not be killed: {[p.pid for p in remaining(stand, part)]}")
