@@ -127,6 +127,11 @@ class Hub:
         conditions = self.get("tenant", name).get("status", {}).get("conditions", [])
         return next((condition for condition in conditions if condition["type"] == kind), {})
 
+    def conditions(self, cluster: str) -> dict[str, dict[str, str]]:
+        """The conditions of a RealtimeCluster by type."""
+        found = self.get("realtimecluster", cluster, "-n", "matrixhub").get("status", {})
+        return {condition["type"]: condition for condition in found.get("conditions", [])}
+
     def secret(self, tenant: str, name: str) -> dict[str, str]:
         """What the tenant's applications find in one of their Secrets."""
         held = self.get("secret", name, "-n", f"tenant-{tenant}")["data"]

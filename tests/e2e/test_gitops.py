@@ -100,7 +100,7 @@ def test_a_realtimecluster_whose_admin_is_refused_waits_for_a_person(hub: Hub, j
     wrong = base64.b64encode(b"wrong").decode()
     hub.apply(login(password=wrong), on())
     until(lambda: judged(*reef) == ("Failed", "Degraded"), 20, "the login is refused: a person has to act")
-    stalled = next(each for each in hub.get(*reef)["status"]["conditions"] if each["type"] == "Stalled")
+    stalled = hub.conditions("reef")["Stalled"]
     assert stalled["reason"] == "AuthenticationFailed"
     assert "Secret matrixhub/reef-admin" in stalled["message"]
 

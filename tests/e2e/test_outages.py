@@ -32,16 +32,10 @@ def test_a_backend_that_is_down_is_told_and_hurts_nobody_else(hub: Hub, part: st
         assert condition["status"] == "False"
         assert ", since 20" in condition["message"]
         assert hub.condition(new)["reason"] == "Unreachable"
-        until(lambda: cluster(hub)[kind]["reason"] == "Unreachable", 10, "told by the RealtimeCluster, too")
+        until(lambda: hub.conditions("main")[kind]["reason"] == "Unreachable", 10, "told by the RealtimeCluster, too")
         # Those who have their share say so too: it is of no use to them now.
         until(lambda: hub.condition(old, kind).get("reason") == "Unreachable", 20, "told by the old Tenant")
     until(lambda: all(hub.condition(name).get("status") == "True" for name in (old, new)), 30, "Ready again")
-
-
-def cluster(hub: Hub) -> dict[str, dict[str, str]]:
-    """The conditions of the RealtimeCluster by type."""
-    found = hub.get("realtimecluster", "main", "-n", "matrixhub")["status"]["conditions"]
-    return {condition["type"]: condition for condition in found}
 
 
 def test_killed_at_random_moments_nothing_is_lost_or_left(hub: Hub):

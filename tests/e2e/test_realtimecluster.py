@@ -29,20 +29,14 @@ def lake(hub: Hub) -> dict[str, object]:
     return made
 
 
-def status(hub: Hub, name: str = "lake") -> dict[str, dict[str, str]]:
-    """The conditions of a RealtimeCluster by type."""
-    found = hub.get("realtimecluster", name, "-n", "matrixhub").get("status", {})
-    return {condition["type"]: condition for condition in found.get("conditions", [])}
-
-
 def test_a_realtimecluster_is_not_torn_down_under_its_tenants(hub: Hub, lake: dict[str, object]) -> None:
     hub.apply({**hub.tenant("lake-shore"), "spec": {"clusterRef": {"namespace": "matrixhub", "name": "lake"}}})
     hub.ready("lake-shore")
 
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "lake", "--wait=false")
 
-    until(lambda: status(hub)["Ready"]["reason"] == "Terminating", 10, "the deletion waits and says so")
-    assert "lake-shore" in status(hub)["Ready"]["message"]
+    until(lambda: hub.conditions("lake")["Ready"]["reason"] == "Terminating", 10, "the deletion waits and says so")
+    assert "lake-shore" in hub.conditions("lake")["Ready"]["message"]
     hub.apply(
         {
             **hub.tenant("lake-shore"),
@@ -58,9 +52,9 @@ def test_a_consumer_that_is_not_there_is_told_and_holds_up_nothing(hub: Hub, lak
     consumer = {"name": "marks", "targetRef": {"name": "nobody"}, "consumerGroup": "marks", "topics": ["*.exams.*"]}
     hub.apply({**lake, "spec": {**lake["spec"], "consumers": [consumer]}})  # type: ignore[dict-item]
 
-    until(lambda: status(hub).get("ScalingActive", {}).get("status") == "False", 15, "the condition")
-    assert "there is no Deployment nobody" in status(hub)["ScalingActive"]["message"]
-    until(lambda: status(hub)["Ready"]["status"] == "True", 15, "the backends are Ready all the same")
+    until(lambda: hub.conditions("lake").get("ScalingActive", {}).get("status") == "False", 15, "the condition")
+    assert "there is no Deployment nobody" in hub.conditions("lake")["ScalingActive"]["message"]
+    until(lambda: hub.conditions("lake")["Ready"]["status"] == "True", 15, "the backends are Ready all the same")
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "lake", "--timeout=20s")
 
 
@@ -256,8 +250,10 @@ def test_a_realtimecluster_takes_along_what_it_had_on_the_backends_also_one_that
     with stopped(hub, "postgres"):
         hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "pond", "--wait=false")
         until(lambda: not in_redis(hub, gateway), 15, "Redis is left at once")
-        until(lambda: f"{gateway} in Postgres: Unreachable" in status(hub, "pond")["Ready"]["message"], 30, "it waits")
-        assert status(hub, "pond")["Ready"]["reason"] == "Terminating"
+        until(
+            lambda: f"{gateway} in Postgres: Unreachable" in hub.conditions("pond")["Ready"]["message"], 30, "it waits"
+        )
+        assert hub.conditions("pond")["Ready"]["reason"] == "Terminating"
         until(lambda: in_kafka(hub, relay) == (False, False), 60, "Kafka, once the relay has ended")
         assert in_kafka(hub, naming.relay("matrixhub/main")) == (True, True)
     until(lambda: not hub.exists("realtimecluster", "pond", "-n", "matrixhub"), 30, "it goes")
@@ -291,8 +287,8 @@ def test_without_its_admin_secret_a_realtimecluster_says_what_would_stay_and_goe
     assert in_redis(hub, gateway)
     hub.kubectl("-n", "matrixhub", "delete", "secret", "puddle-admin")
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "puddle", "--wait=false")
-    until(lambda: "puddle-admin does not exist" in status(hub, "puddle")["Ready"]["message"], 15, "it says so")
-    assert naming.CLUSTER_FINALIZER in status(hub, "puddle")["Ready"]["message"]
+    until(lambda: "puddle-admin does not exist" in hub.conditions("puddle")["Ready"]["message"], 15, "it says so")
+    assert naming.CLUSTER_FINALIZER in hub.conditions("puddle")["Ready"]["message"]
     hub.apply(own)
     until(lambda: not hub.exists("realtimecluster", "puddle", "-n", "matrixhub"), 15, "it goes")
     assert (in_redis(hub, gateway), in_postgres(hub, gateway)) == (False, (0, 0, 0))
@@ -309,5 +305,5 @@ def test_a_realtimecluster_that_never_reached_its_backend_and_ran_nothing_goes_a
             "spec": {"redis": backend},
         }
     )
-    until(lambda: status(hub, "mirage").get("RedisReady", {}).get("reason") == "Unreachable", 10, "it says so")
+    until(lambda: hub.conditions("mirage").get("RedisReady", {}).get("reason") == "Unreachable", 10, "it says so")
     hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "mirage", "--timeout=10s")

@@ -1,7 +1,6 @@
 """Gateways follow real sockets, relays a real backlog, on a real node: up within seconds, down with nobody hurt."""
 
 import json
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -16,6 +15,8 @@ from tests.e2e.hub import Hub, until
 
 from demo.event import login
 from demo.sockets import Sockets
+from stand import process
+from stand.state import claimed
 
 NAME, TENANT = "waves", "waves-school"
 SOCKETS, BACKLOG, MAX_RELAYS = 300, 20_000, 3
@@ -204,18 +205,21 @@ def test_gateways_are_scaled_though_kafka_hangs(waves: Hub, sockets: Sockets) ->
 @contextmanager
 def frozen(hub: Hub, part: str) -> Iterator[None]:
     """The part takes connections inside the block, and answers none."""
-    pid = json.loads(Path(hub.env["MATRIXHUB_STAND"], "run", f"{part}.json").read_text())["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    stand = claimed(Path(hub.env["MATRIXHUB_STAND"]))
+    assert stand
+    found = process.running(stand, part)
+    assert found
+    found.signal(signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(pid, signal.SIGCONT)
+        found.signal(signal.SIGCONT)
 
 
 def scaling_active(hub: Hub) -> tuple[str, str]:
     """Status and reason of the condition."""
-    conditions = hub.get("realtimecluster", NAME, "-n", "matrixhub")["status"]["conditions"]
-    return next((each["status"], each["reason"]) for each in conditions if each["type"] == "ScalingActive")
+    told = hub.conditions(NAME)["ScalingActive"]
+    return told["status"], told["reason"]
 
 
 def subscribe(hub: Hub, sockets: Sockets) -> None:

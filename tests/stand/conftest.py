@@ -21,9 +21,6 @@ RESTRICTED = {
 }
 
 
-READY = "{.status.conditions[?(@.type=='Ready')].status}"
-
-
 class House:
     """A namespace that admits restricted pods only, and the administrator who looks into it."""
 
@@ -54,6 +51,19 @@ class House:
             },
         }
         self.kubectl("apply", "-f", "-", manifests=[pod])
+
+    def serves_operator(self, name: str, image: str) -> None:
+        """An operator from the image serves its metrics."""
+        self._serves(name, image, "/metrics", 9090, MATRIXHUB_METRICS_PORT="9090")
+
+    def serves_gateway(self, name: str, image: str) -> None:
+        """A gateway from the image takes connections."""
+        self._serves(name, image, "/live", 6001, HOST="0.0.0.0")
+
+    def _serves(self, name: str, image: str, path: str, port: int, **environment: str) -> None:
+        env = [{"name": key, "value": value} for key, value in environment.items()]
+        self.run(name, image, env=env, readinessProbe={"httpGet": {"path": path, "port": port}, "periodSeconds": 1})
+        self.wait(name, "{.status.conditions[?(@.type=='Ready')].status}", "True")
 
     def wait(self, name: str, path: str, value: str) -> None:
         """The pod's status came to have the value at the path; fails with the pod's log."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.stand.conftest import READY, House
+from tests.stand.conftest import House
 from tests.stand.contents import Contents
 from tests.support import ROOT
 
@@ -89,20 +89,8 @@ def test_it_runs_as_nobody_and_writes_nowhere(house: House, built: Path) -> None
 
 
 def test_the_operator_of_it_serves_in_a_pod(house: House, built: Path) -> None:
-    house.run(
-        "built-operator",
-        DOCKERFILE,
-        env=[{"name": "MATRIXHUB_METRICS_PORT", "value": "9090"}],
-        readinessProbe={"httpGet": {"path": "/metrics", "port": 9090}, "periodSeconds": 1},
-    )
-    house.wait("built-operator", READY, "True")
+    house.serves_operator("built-operator", DOCKERFILE)
 
 
 def test_the_gateway_of_it_serves_in_a_pod(house: House, built: Path) -> None:
-    house.run(
-        "built-gateway",
-        GATEWAY_DOCKERFILE,
-        env=[{"name": "HOST", "value": "0.0.0.0"}],
-        readinessProbe={"httpGet": {"path": "/live", "port": 6001}, "periodSeconds": 1},
-    )
-    house.wait("built-gateway", READY, "True")
+    house.serves_gateway("built-gateway", GATEWAY_DOCKERFILE)

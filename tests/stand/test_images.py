@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from tests.stand.conftest import READY, House
+from tests.stand.conftest import House
 from tests.support import ROOT
 
 from stand import archive
@@ -16,23 +16,11 @@ from stand.layers import LAYERS
 
 
 def test_the_operator_serves_in_a_pod(house: House) -> None:
-    house.run(
-        "operator",
-        house.variables["MATRIXHUB_IMAGE"],
-        env=[{"name": "MATRIXHUB_METRICS_PORT", "value": "9090"}],
-        readinessProbe={"httpGet": {"path": "/metrics", "port": 9090}, "periodSeconds": 1},
-    )
-    house.wait("operator", READY, "True")
+    house.serves_operator("operator", house.variables["MATRIXHUB_IMAGE"])
 
 
 def test_the_gateway_serves_in_a_pod(house: House) -> None:
-    house.run(
-        "gateway",
-        house.variables["GATEWAY_IMAGE"],
-        env=[{"name": "HOST", "value": "0.0.0.0"}],
-        readinessProbe={"httpGet": {"path": "/live", "port": 6001}, "periodSeconds": 1},
-    )
-    house.wait("gateway", READY, "True")
+    house.serves_gateway("gateway", house.variables["GATEWAY_IMAGE"])
 
 
 def test_an_image_is_nobody_and_has_no_shell(house: House) -> None:
