@@ -100,6 +100,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     env = demo.environment()
     os.environ.update(env)
+    demo.without_operator()
     demo.install(env)
     demo.realtimecluster(env)
     operator = Operator(env)

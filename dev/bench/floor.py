@@ -16,12 +16,15 @@ from matrixhub.backends.contract import Backend, Credential, Intent, Owner, Phas
 from matrixhub.backends.namespace.client import Client as NamespaceClient
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.worker import BATCH
+from matrixhub.errors import Transient, Unreachable
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE as NAMESPACES
 from matrixhub.kube.resources import REALTIME_CLUSTER, SECRET
 from matrixhub.main import kinds
 
 NAMESPACE = "namespace"
+TURNS = 50
+"""Rounds after which a batch is given up; deleting rows gives way after 5 s of each."""
 BARE = ("postgres", "redis", "kafka", "objectstore")
 """The backends that are driven without the operator, beside the namespace."""
 
@@ -126,12 +129,23 @@ def _secrets(
 
 
 def carry_out(backend: Backend[Any, Any], wanted: Sequence[Intent]) -> None:
-    """Every intent is fulfilled, in batches of the size that the operator takes."""
-    for start in range(0, len(wanted), BATCH):
-        batch = wanted[start : start + BATCH]
-        observed = backend.observe(batch)
-        plans = {i.tenant.id: backend.plan(backend.desired(i), observed[i.tenant.id]) for i in batch}
-        applied = backend.apply({name: plan for name, plan in plans.items() if plan})
-        errors = [result.error for result in applied.values() if result.error]
-        if errors:
-            raise errors[0]
+    """Every intent is fulfilled, in batches of the size that the operator takes; what takes several turns gets them."""
+    waiting = list(wanted)
+    for _ in range(TURNS):
+        batches = [waiting[start : start + BATCH] for start in range(0, len(waiting), BATCH)]
+        waiting = [intent for batch in batches for intent in _turn(backend, batch)]
+        if not waiting:
+            return
+    raise SystemExit(f"{len(waiting)} tenants such as {waiting[0].tenant.id} are not done after {TURNS} turns")
+
+
+def _turn(backend: Backend[Any, Any], batch: Sequence[Intent]) -> list[Intent]:
+    """Those that need another turn, such as a deletion that gives way to others."""
+    observed = backend.observe(batch)
+    plans = {i.tenant.id: backend.plan(backend.desired(i), observed[i.tenant.id]) for i in batch}
+    applied = backend.apply({name: plan for name, plan in plans.items() if plan})
+    errors = {name: result.error for name, result in applied.items() if result.error}
+    for error in errors.values():
+        if isinstance(error, Unreachable) or not isinstance(error, Transient):
+            raise error
+    return [intent for intent in batch if intent.tenant.id in errors]

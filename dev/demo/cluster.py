@@ -47,6 +47,11 @@ def get(env: Mapping[str, str], *words: str) -> Any:
     return json.loads(kubectl(env, "get", *words, "-o", "json"))
 
 
+def without_operator() -> None:
+    """The demo's own operator has ended: what follows runs one of its own, and two would meet in the same Tenants."""
+    stand("stop", "operator")
+
+
 def install(env: Mapping[str, str]) -> None:
     """The API server knows our resources."""
     kubectl(env, "apply", "--server-side", "--force-conflicts", "-f", str(CHECKOUT / "crds"))

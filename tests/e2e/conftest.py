@@ -14,6 +14,7 @@ from demo import cluster as demo
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """The stand with our CRDs, the RealtimeCluster `main` and a running operator; no test's Tenant is left."""
     env = demo.environment()
+    demo.without_operator()
     demo.install(env)
     operator = Operator(env, tmp_path_factory.mktemp("operator") / "operator.log")
     demo.load(env, "schema.sql")

@@ -29,6 +29,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """The sample platform's database, and the operator in two pods of the chart; no Tenant yet."""
     build([HELM])
     env = demo.environment()
+    demo.without_operator()
     demo.load(env, "schema.sql")
     everywhere = Hub(
         env, Operator(env, tmp_path_factory.mktemp("operator") / "operator.log")

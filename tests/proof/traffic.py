@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
 from websockets.typing import Origin
 
 from demo.event import login
@@ -19,6 +19,10 @@ PERIOD = 0.05
 """Seconds between two events of one school."""
 LOOK = 1.0
 """Seconds between two looks at which gateways there are."""
+RETRY, FAREWELL = 0.5, 1.0
+"""Seconds until a browser comes back, and that it waits for the gateway to take its leave."""
+AWAY = (OSError, TimeoutError, EOFError, WebSocketException)
+"""What a gateway that is going, gone or not there yet does to a browser."""
 
 
 @dataclass
@@ -92,30 +96,38 @@ class Traffic:
         addresses: set[str] = set()
         schools = {school.name: school for school in self.schools}
         tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        leaving: list[asyncio.Task[None]] = []
         while not self._closed.is_set():
             with contextlib.suppress(AssertionError):  # the API server is away: browsers stay where they are
                 addresses = await asyncio.to_thread(self._gateways)
             for address, name in {(address, name) for address in addresses for name in schools} - tasks.keys():
                 tasks[address, name] = asyncio.create_task(_watch(address, schools[name]))
             for place in [place for place in tasks if place[0] not in addresses]:
-                tasks.pop(place).cancel()
+                leaving.append(tasks.pop(place))
+                leaving[-1].cancel()
             await asyncio.sleep(LOOK)
         for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        await asyncio.gather(*leaving, *tasks.values(), return_exceptions=True)
 
 
 async def _watch(address: str, school: School) -> None:
-    """Never returns; comes back whenever its socket is closed."""
+    """Never returns; comes back whenever its socket is closed, and closes it when it is cancelled."""
     origin = Origin(school.origin) if school.origin else None
-    async for socket in connect(f"ws://{address}/app/{school.key}?protocol=7&client=proof&version=1", origin=origin):
-        try:
-            await socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": TOPIC}}))
-            async for text in socket:
-                message = json.loads(text)
-                if message["event"] == "pusher:ping":
-                    await socket.send('{"event":"pusher:pong","data":{}}')
-                elif message.get("channel") == TOPIC and not message["event"].startswith("pusher"):
-                    school.shown.add(json.loads(message["data"])["number"])
-        except ConnectionClosed:
-            continue
+    url = f"ws://{address}/app/{school.key}?protocol=7&client=proof&version=1"
+    while True:
+        with contextlib.suppress(*AWAY):
+            async with connect(url, origin=origin, close_timeout=FAREWELL) as socket:
+                await _show(socket, school)
+        await asyncio.sleep(RETRY)
+
+
+async def _show(socket: ClientConnection, school: School) -> None:
+    """The browser's page: until the socket closes it notes the number of every event."""
+    await socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": TOPIC}}))
+    async for text in socket:
+        message = json.loads(text)
+        if message["event"] == "pusher:ping":
+            await socket.send('{"event":"pusher:pong","data":{}}')
+        elif message.get("channel") == TOPIC and not message["event"].startswith("pusher"):
+            school.shown.add(json.loads(message["data"])["number"])
