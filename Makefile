@@ -23,7 +23,7 @@ test: ## everything that CI runs
 	@$(STAND) build
 	@$(BIN)/python dev/suites.py
 
-e2e: .venv/ready ## the proof alone: the chart installed, every part hurt while events flow, nothing lost
+e2e: .venv/ready ## the proof alone: the chart installed, every part hurt while events flow, nothing lost; ends a demo
 	@$(STAND) preflight
 	@$(STAND) up
 	@$(BIN)/pytest -q -s -p no:cacheprovider tests/proof
@@ -42,7 +42,7 @@ up: ## the stand alone: a real Kubernetes and real backends
 down: ## ends the demo and the stand, and leaves nothing behind
 	@$(STAND) down
 
-bench: .venv/ready ## the benchmarks: one table, and .stand/bench.json
+bench: .venv/ready ## the benchmarks: one table, and .stand/bench.json; ends the demo's operator
 	@$(STAND) up
 	@$(BIN)/python dev/bench
 
