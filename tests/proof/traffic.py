@@ -21,7 +21,7 @@ LOOK = 1.0
 """Seconds between two looks at which gateways there are."""
 RETRY, FAREWELL = 0.5, 1.0
 """Seconds until a browser comes back, and that it waits for the gateway to take its leave."""
-AWAY = (OSError, TimeoutError, EOFError, WebSocketException)
+AWAY = (OSError, EOFError, WebSocketException)
 """What a gateway that is going, gone or not there yet does to a browser."""
 
 
@@ -103,8 +103,9 @@ class Traffic:
             for address, name in {(address, name) for address in addresses for name in schools} - tasks.keys():
                 tasks[address, name] = asyncio.create_task(_watch(address, schools[name]))
             for place in [place for place in tasks if place[0] not in addresses]:
-                leaving.append(tasks.pop(place))
-                leaving[-1].cancel()
+                task = tasks.pop(place)
+                task.cancel()
+                leaving.append(task)
             await asyncio.sleep(LOOK)
         for task in tasks.values():
             task.cancel()
