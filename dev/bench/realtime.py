@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pusher import Pusher  # type: ignore[import-untyped]
+from pusher import Pusher  # type: ignore[import-untyped]  # it has no annotations
 
 from demo import cluster as demo
 from demo.event import gateways, login, secret

@@ -18,7 +18,7 @@ from demo.cluster import get
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
-    from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]
+    from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # the driver has no annotations
 
 PATIENCE = 60.0
 """Seconds until the event has to be there: a relay that just started joins its group first."""

@@ -80,7 +80,7 @@ class Freshness:
             except BackendError as error:
                 log.debug("Cannot compare with the watch: %s", error.message)
                 time.sleep(self._every)
-            except Exception:
+            except Exception:  # the thread goes on: nobody else would notice a watch that is deaf
                 log.exception("Failed to compare with the watch")
                 time.sleep(self._every)
 

@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from matrixhub import __version__
 
 # Of no use but to say when a counter began, at the price of a series for each.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own
 
 
 Values = TypeVar("Values", bound=tuple[str, ...])

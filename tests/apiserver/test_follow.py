@@ -70,7 +70,7 @@ def test_what_happened_while_a_silent_stream_was_given_up_is_seen_once(
     monkeypatch.setattr(client, "WATCH_TIMEOUT", (3.0, 0.5))
     seen: queue.Queue[Seen] = queue.Queue()
 
-    see = lambda change, body: seen.put((change, body["metadata"]["name"], body["data"]["word"]))  # noqa: E731
+    see = lambda change, body: seen.put((change, body["metadata"]["name"], body["data"]["word"]))  # noqa: E731 - one line, used once
     threading.Thread(target=partial(follow, api, CONFIG_MAP, f"follow={place}", see), daemon=True).start()
     for word in ("one", "two", "three"):
         api.create(config_map(place, word, word))

@@ -107,7 +107,7 @@ def test_what_is_gone_before_the_watch_could_show_it_is_nobodys_fault(api: KubeA
     api.create(tenant(f"{watch.own}-short"))
     until(lambda: freshness._unseen)  # noqa: SLF001 - the moment between two comparisons
     api.delete(TENANT, f"{watch.own}-short")
-    until(lambda: not freshness._unseen)  # noqa: SLF001
+    until(lambda: not freshness._unseen)  # noqa: SLF001 - as above
     assert freshness.stuck == ""
 
 

@@ -14,7 +14,7 @@ def cluster(hub: Hub, name: str, **backends: object) -> dict[str, object]:
         "apiVersion": "matrixhub.io/v1alpha1",
         "kind": "RealtimeCluster",
         "metadata": {"name": name, "namespace": "matrixhub"},
-        "spec": {section: {**spec[section], **changes} for section, changes in backends.items()},  # type: ignore[dict-item]
+        "spec": {section: {**spec[section], **changes} for section, changes in backends.items()},  # type: ignore[dict-item] # of JSON
     }
 
 

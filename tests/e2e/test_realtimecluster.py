@@ -50,7 +50,7 @@ def test_a_realtimecluster_is_not_torn_down_under_its_tenants(hub: Hub, lake: di
 
 def test_a_consumer_that_is_not_there_is_told_and_holds_up_nothing(hub: Hub, lake: dict[str, object]) -> None:
     consumer = {"name": "marks", "targetRef": {"name": "nobody"}, "consumerGroup": "marks", "topics": ["*.exams.*"]}
-    hub.apply({**lake, "spec": {**lake["spec"], "consumers": [consumer]}})  # type: ignore[dict-item]
+    hub.apply({**lake, "spec": {**lake["spec"], "consumers": [consumer]}})  # type: ignore[dict-item] # of JSON
 
     until(lambda: hub.conditions("lake").get("ScalingActive", {}).get("status") == "False", 15, "the condition")
     assert "there is no Deployment nobody" in hub.conditions("lake")["ScalingActive"]["message"]
@@ -93,7 +93,7 @@ def test_a_tenant_waits_for_the_service_where_it_has_its_share(hub: Hub, lake: d
         "-n", "matrixhub", "patch", "realtimecluster", "lake", "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
     )
     until(lambda: not hub.exists("realtimecluster", "lake", "-n", "matrixhub"), 10, "torn away by force")
-    hub.apply({**lake, "spec": {"kafka": lake["spec"]["kafka"]}})  # type: ignore[index]
+    hub.apply({**lake, "spec": {"kafka": lake["spec"]["kafka"]}})  # type: ignore[index] # of JSON
 
     until(lambda: hub.condition("lake-shore", "RedisReady").get("reason") == "ServiceMissing", 20, "said")
     hub.operator.kill()
@@ -171,7 +171,7 @@ def test_a_statefulset_that_consumes_grows_with_its_lag(hub: Hub, lake: dict[str
     target = {"kind": "StatefulSet", "name": "marks"}
     consumer = {"name": "marks", "targetRef": target, "consumerGroup": group, "topics": [topic]}
     consumer |= {"maxReplicas": 3, "targetDrain": "10s"}
-    hub.apply({**lake, "spec": {**lake["spec"], "consumers": [consumer]}})  # type: ignore[dict-item]
+    hub.apply({**lake, "spec": {**lake["spec"], "consumers": [consumer]}})  # type: ignore[dict-item] # of JSON
     exams = {"domain": "exams", "events": ["marked"], "partitions": 3}
     at = {"clusterRef": {"namespace": "matrixhub", "name": "lake"}, "deletionPolicy": "Delete"}
     hub.apply({**hub.tenant(tenant), "spec": at | {"kafka": {"topics": [exams]}}})

@@ -59,7 +59,7 @@ class Contents:
         raise FileNotFoundError(path)
 
     def _manifest(self, tar: tarfile.TarFile) -> Any:
-        index = json.load(tar.extractfile("index.json"))  # type: ignore[arg-type]
+        index = json.load(tar.extractfile("index.json"))  # type: ignore[arg-type] # a file, never a folder
         (manifest,) = index["manifests"]
         return _json(tar, manifest)
 
@@ -69,7 +69,7 @@ def _blob(descriptor: dict[str, str]) -> str:
 
 
 def _json(tar: tarfile.TarFile, descriptor: dict[str, str]) -> Any:
-    return json.load(tar.extractfile(_blob(descriptor)))  # type: ignore[arg-type]
+    return json.load(tar.extractfile(_blob(descriptor)))  # type: ignore[arg-type] # a file, never a folder
 
 
 def _path(member: tarfile.TarInfo) -> str:

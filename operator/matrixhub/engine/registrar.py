@@ -126,7 +126,7 @@ class Registrar:
         except BackendError as error:
             log.warning("Failed to write %s: %s", key, error.message)
             self._queue.retry(key, time.monotonic())
-        except Exception:
+        except Exception:  # a bug over one resource keeps no other from being written
             log.exception("Failed to write %s", key)
             self._queue.retry(key, time.monotonic())
         finally:

@@ -109,4 +109,4 @@ def settled(entry: Entry, backends: Sequence[str], basis: Basis) -> bool:
 
 def drifts(standings: Mapping[str, Standing]) -> list[Drift]:
     """The last drift of each backend, in order of name."""
-    return [standings[name].drift for name in sorted(standings) if standings[name].drift]  # type: ignore[misc]
+    return [drift for name in sorted(standings) if (drift := standings[name].drift)]

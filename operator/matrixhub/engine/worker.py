@@ -95,7 +95,7 @@ class Worker:
         self._batch = batch
         self.queue = KeyedQueue(jitter=lambda: random.uniform(0.9, 1.1), clock=time.monotonic)  # noqa: S311 - spreads load
         self._desk = desk
-        metrics.RECONCILES.labels(backend=name, result="InternalError")  # from 0 on, or its first increase is not seen
+        metrics.RECONCILES.labels(backend=name, result=Bug.reason)  # from 0 on, or its first increase is not seen
         self._resync = resync
         self._backend: Backend[Any, Any] | None = None
         self._trouble: Trouble | None = None
@@ -134,7 +134,7 @@ class Worker:
                 except BackendError as error:
                     if not self._outdated:  # else it speaks of the former RealtimeCluster
                         await self._enter_trouble(error)
-                except Exception as bug:
+                except Exception as bug:  # the backend waits as if it were away; the others go on
                     log.exception("Worker failed", extra={"backend": self.name})
                     self._next_resync = 0.0  # whose outcome got lost is not known
                     await self._enter_trouble(Bug(bug))
@@ -234,7 +234,7 @@ class Worker:
             return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
         except (BackendError, asyncio.CancelledError):
             raise
-        except Exception as bug:
+        except Exception as bug:  # told in the conditions, as any trouble of the backend
             log.exception("Backend failed", extra={"backend": self.name})
             raise Bug(bug) from None
 
@@ -273,7 +273,7 @@ class Worker:
         if backend is not None:
             try:
                 backend.close()
-            except Exception:
+            except Exception:  # it is given up in any case, and a new one takes its place
                 log.exception("Failed to close the client", extra={"backend": self.name})
 
     async def _sleep(self) -> None:

@@ -31,7 +31,7 @@ def follow(api: KubeApi, resource: Resource, labels: str, see: See) -> None:
             log.debug("Listing %s anew: %s", resource.plural, lost.message)
         except BackendError as error:
             log.warning("Failed to watch %s: %s", resource.plural, error.message)
-        except Exception:
+        except Exception:  # the thread goes on, with a new list: nobody else would see what it misses
             log.exception("Failed to watch %s", resource.plural)
         failures += 1
         pause = min(PAUSE_LIMIT, PAUSE_FIRST * 2 ** min(failures - 1, 16))

@@ -47,7 +47,7 @@ def opened(kind: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
 
     try:
         return kind(**settings, bootstrap_timeout_ms=START_MILLISECONDS, kafka_client=network)
-    except BaseException:
+    except BaseException:  # whatever it is, it goes on from here; sockets must not stay open
         for made in networks:
             made.close()
         raise

@@ -60,7 +60,7 @@ class _Memory:
         try:
             if session:
                 session.close()
-        except Exception:
+        except Exception:  # it is given up in any case
             log.exception("Failed to close the scaler's session with Kafka of RealtimeCluster %s", self.cluster.key)
 
 
@@ -127,7 +127,7 @@ class Scaler:
             )
             if self._known.get(key) is memory:
                 self._report(key, load, report)
-        except Exception:
+        except Exception:  # a bug over one RealtimeCluster keeps no other from being scaled
             log.exception("Failed to scale RealtimeCluster %s", key)
         finally:
             took = time.monotonic() - began

@@ -247,7 +247,7 @@ def test_the_echo_of_our_own_write_is_not_read_again_and_an_edit_that_came_with_
 def test_the_secrets_of_a_tenant_that_was_just_made_are_not_looked_for(on):
     def scene(stage: Stage) -> None:
         asked: list[str] = []
-        stage.controller._credentials._vault.read = lambda ids: asked.extend(ids) or {}  # noqa: SLF001
+        stage.controller._credentials._vault.read = lambda ids: asked.extend(ids) or {}  # noqa: SLF001 - no door to it from outside
         stage.tenant("new", finalizers=[])
         stage.written("new")
         stage.tenant("listed", finalizers=[], initial=True)
@@ -430,7 +430,7 @@ def test_what_happened_to_a_realtimecluster_is_told_until_a_write_of_it_is_made(
     """The audit trail names the Event already when it is composed."""
 
     def scene(stage: Stage) -> None:
-        composer, key = stage.controller._composer, f"RealtimeCluster/{MAIN}"  # noqa: SLF001
+        composer, key = stage.controller._composer, f"RealtimeCluster/{MAIN}"  # noqa: SLF001 - no door to it from outside
         stage.survey("redis", Survey(version="7", repaired=("Set the user's rules",)))
         lost, written = composer.compose(key), composer.compose(key)
         assert [event["message"] for event in lost.events if event["reason"] == "Changed"]

@@ -93,7 +93,7 @@ def test_an_outage_may_last_for_days():
 
     async def scenario(worker: Worker) -> None:
         await until(lambda: desk.surveys)
-        worker._trouble.failures = 100_000  # noqa: SLF001
+        worker._trouble.failures = 100_000  # noqa: SLF001 - years of an outage
         seen = len(desk.surveys)
         await until(lambda: len(desk.surveys) > seen + 2)
         desk.toy.away = False

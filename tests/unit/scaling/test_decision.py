@@ -7,7 +7,7 @@ from matrixhub.scaling.decision import NOT_PAUSED, Bounds, pause
     ("said", "up", "down"),
     [("true", True, True), ("up", True, False), ("down", False, True), (" Up ", True, False)],
 )
-def test_a_direction_is_paused_by_its_word(said: str, up: bool, down: bool) -> None:  # noqa: FBT001
+def test_a_direction_is_paused_by_its_word(said: str, up: bool, down: bool) -> None:  # noqa: FBT001 - what is expected
     assert (pause(said).up, pause(said).down) == (up, down)
 
 

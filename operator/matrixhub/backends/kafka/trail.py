@@ -94,7 +94,7 @@ class Writer:
         except BackendError as error:
             again = error.retry_after if isinstance(error, Transient) else None
             return again or self._lost(error.message)
-        except Exception:
+        except Exception:  # the thread goes on: what is told later must not be lost to one bug
             log.exception("Failed to write audit records")
             return self._lost("see above")
         if self._away:

@@ -185,13 +185,13 @@ class Buckets:
 
     def _put_tags(self, name: str, tags: Mapping[str, str]) -> None:
         tag_set = [{"Key": key, "Value": value} for key, value in sorted(tags.items())]
-        self._s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tag_set})  # type: ignore[typeddict-item]
+        self._s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": tag_set})  # type: ignore[typeddict-item]  # plain dicts
 
     def _empty(self, name: str, deadline: float) -> None:
         """Nothing is left in the bucket. Raises `Transient` once `deadline` (monotonic seconds) has passed."""
         removed = 0
         while keys := self._page(name):
-            answer = self._s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]
+            answer = self._s3.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})  # type: ignore[typeddict-item]  # plain dicts
             if failed := answer.get("Errors"):
                 first = failed[0]
                 raise Rejected(

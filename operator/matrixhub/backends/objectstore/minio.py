@@ -116,7 +116,7 @@ class Minio:
 
     def stored(self, prefix: str) -> dict[str, int]:
         """By bucket whose name begins so, the bytes of all versions as MinIO's scanner last counted; one request."""
-        usage = json.loads(self._admin.get_data_usage_info())  # type: ignore[no-untyped-call]
+        usage = json.loads(self._admin.get_data_usage_info())  # type: ignore[no-untyped-call]  # the driver's own
         told = usage.get("bucketsUsageInfo") or {}
         return {bucket: each["size"] for bucket, each in told.items() if bucket.startswith(prefix)}
 

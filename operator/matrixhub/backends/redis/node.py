@@ -93,7 +93,7 @@ class Node:
             try:
                 connection.send_packed_command(connection.pack_commands(commands))  # type: ignore[no-untyped-call]  # the driver's own
                 return [self._reply(connection) for _ in commands]
-            except BaseException:
+            except BaseException:  # whatever it is, it goes on from here
                 connection.disconnect()  # type: ignore[no-untyped-call]  # replies left over must not meet the next caller
                 raise
             finally:
