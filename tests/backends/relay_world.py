@@ -1,5 +1,6 @@
 """Real gateways and real relays as processes, on the stand's Kafka, Postgres and Redis; and a browser's place."""
 
+import abc
 import contextlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import psycopg
 from tests.backends.kafka_clients import Hub
+from tests.programs import Program
 from tests.support import ROOT, cluster
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
@@ -56,17 +58,16 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-class Process:
+class Process(abc.ABC):
     """A program that is started, asked to end, or killed; its log is in `folder`."""
 
-    def __init__(self, name: str, folder: Path, command: list[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, name: str, folder: Path) -> None:
         self._log = folder / f"{name}-{time.monotonic_ns()}.log"
-        self._command, self._environment = command, environment
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Program | None = None
 
+    @abc.abstractmethod
     def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=dict(self._environment))
+        """It runs, and answers."""
 
     def kill(self) -> None:
         if self.process and self.process.poll() is None:
@@ -154,14 +155,14 @@ class World:
 
     def gateway(self, **variables: str) -> "Gateway":
         made = Gateway(self, variables)
-        made.start()
         self._left.append(made.kill)
+        made.start()
         return made
 
     def relay(self) -> "RelayProcess":
         made = RelayProcess(self)
-        made.start()
         self._left.append(made.kill)
+        made.start()
         return made
 
     def browser(self, tenant: str, channel: str = DOMAIN) -> "Browser":
@@ -233,11 +234,13 @@ class Gateway(Process):
             "DATABASE_POSTGRES_PASSWORD": PASSWORD,
             "DATABASE_REDIS_PASSWORD": PASSWORD,
         }
-        program = [str(SOCKUDO.folder / "bin" / "sockudo"), "--config", str(config)]
-        super().__init__(f"gateway-{self.port}", world.folder, program, told | own | variables)
+        self._command = [str(SOCKUDO.folder / "bin" / "sockudo"), "--config", str(config)]
+        self._environment = told | own | variables
+        super().__init__(f"gateway-{self.port}", world.folder)
 
     def start(self) -> None:
-        super().start()
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
         until(self._ready, "the gateway's start")
 
     def _ready(self) -> bool:
@@ -264,13 +267,12 @@ class RelayProcess(Process):
             "APPS_USERNAME": world.gateway_account.login,
             "APPS_PASSWORD": PASSWORD,
         }
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
-        environment |= {f"MATRIXHUB_RELAY_{name}": value for name, value in logins.items()}
-        command = [sys.executable, "-m", "matrixhub.cli", "relay", "--config", str(file)]
-        super().__init__(f"relay-{self.port}", world.folder, command, environment)
+        self._words = ["relay", "--config", str(file)]
+        self._environment = os.environ | {f"MATRIXHUB_RELAY_{name}": value for name, value in logins.items()}
+        super().__init__(f"relay-{self.port}", world.folder)
 
     def start(self) -> None:
-        super().start()
+        self.process = Program(self._words, self._environment, self._log)
         until(lambda: self.answers("readyz"), "the relay's start")
 
     def answers(self, path: str) -> bool:

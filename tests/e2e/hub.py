@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.e2e.looks import Looks
+from tests.programs import Program
 
 
 def free_port() -> int:
@@ -28,7 +28,6 @@ def free_port() -> int:
 
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-OPERATOR = Path(sys.executable).with_name("matrixhub")
 SETTINGS = {
     "MATRIXHUB_LOG_FORMAT": "json",
     "MATRIXHUB_METRICS_PORT": str(free_port()),
@@ -44,19 +43,17 @@ class Operator:
 
     env: dict[str, str]
     log: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Program | None = None
 
     def start(self) -> None:
         """The process runs."""
-        with self.log.open("ab") as out:
-            env = {**SETTINGS, **self.env, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
-            self.process = subprocess.Popen([OPERATOR], env=env, stdout=out, stderr=out)
+        env = {**SETTINGS, **self.env, "KUBECONFIG": self.env["MATRIXHUB_OPERATOR_KUBECONFIG"]}
+        self.process = Program([], env, self.log)
 
     def kill(self) -> None:
         """The process is gone, on the spot."""
         if self.process:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
+            self.process.kill()
             self.process = None
 
     def stop(self) -> int:

@@ -1,12 +1,15 @@
 """An operator that is uninstalled leaves nothing that waits for it, and everything that the tenants have."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
-from tests.e2e.hub import OPERATOR, Hub, until
+from tests.e2e.hub import Hub, until
 
+MATRIXHUB = Path(sys.executable).with_name("matrixhub")
 SYSTEM = "matrixhub-system"
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
@@ -43,7 +46,7 @@ def installed(hub: Hub) -> Iterator[None]:
 
 def release(hub: Hub) -> "subprocess.Popen[str]":
     env = {**hub.env, "MATRIXHUB_IDENTITY": "the-hook"}  # not the operator, which is confined: it scales no operators
-    words = [str(OPERATOR), "release", f"--namespace={SYSTEM}", "--deployment=hub"]
+    words = [str(MATRIXHUB), "release", f"--namespace={SYSTEM}", "--deployment=hub"]
     return subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True)
 
 
