@@ -15,6 +15,7 @@ from matrixhub.relay.driver import (
     RoundRobinPartitionAssignor,
     TopicPartition,
     connection,
+    forget,
     opened,
     tune,
 )
@@ -108,7 +109,6 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._topics = topics
         self._membership = membership
         self._client: Any = None
-        self._left: dict[Partition, int | None] = {}
         self._out_since: float | None = None
         self._pace = Pace()
         self.settled = False
@@ -168,26 +168,18 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
     async def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         """What can still be settled is, and is committed before the group goes on."""
         self._out_since = self._out_since or time.monotonic()
-        partitions = frozenset(_pair(at) for at in revoked)
-        offsets = self._membership.revoked(partitions)
-        self._left = {partition: offsets.get(partition) for partition in partitions}
-        if offsets and self._client is not None:
+        offsets = self._membership.revoked(frozenset(_pair(at) for at in revoked))
+        if self._client is None:
+            return
+        if offsets:
             try:
                 await self._client.commit_async(_committable(offsets))
             except KafkaError as error:
                 LOG.info("Offsets were not committed before a rebalance: %s", type(error).__name__)
+        forget(self._client)
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """The partitions are this member's, from where they were left.
-
-        The driver keeps the position of a partition that stays with this member, beyond what was settled, and pauses.
-        """
-        for at in assigned:
-            if (partition := _pair(at)) in self._left:
-                self._client.resume(at)
-                if (offset := self._left[partition]) is not None:
-                    self._client.seek(at, offset)
-        self._left = {}
+        """The partitions are this member's, from their committed offsets on."""
         self._pace.dealt(len(self._client.subscription() or ()), time.monotonic())
         self._out_since, self.settled = None, True
         self._membership.assigned(frozenset(_pair(at) for at in assigned))
@@ -195,7 +187,6 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
     async def on_partitions_lost(self, lost: Iterable[Any]) -> None:
         """The partitions are somebody else's by now: nothing may be committed."""
         self._out_since = self._out_since or time.monotonic()
-        self._left = {}
         self._membership.revoked(frozenset(_pair(at) for at in lost))
 
     def commit(self, offsets: Mapping[Partition, int]) -> bool:
@@ -204,7 +195,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
 
     def close(self) -> None:
         """This member has left the group, if Kafka still answers."""
-        client, self._client, self._left, self.settled = self._client, None, {}, False
+        client, self._client, self.settled = self._client, None, False
         if client is not None:
             try:
                 client.close(autocommit=False, timeout_ms=LEAVE_MILLISECONDS)

@@ -60,6 +60,16 @@ def tune(consumer: Any, wait_milliseconds: int, look_milliseconds: int) -> None:
     consumer._cluster.config["metadata_max_age_ms"] = look_milliseconds  # noqa: SLF001
 
 
+def forget(consumer: Any) -> None:
+    """The consumer has no partition. Those that it is dealt next are read from their committed offsets on.
+
+    kafka-python 3.0.12 keeps what it knows of a partition over any number of failed joins. Its position is beyond what
+    was settled here, and before what another member settled in a generation that this one was not part of.
+    """
+    # The driver does the same to a member that leaves or is forgotten, and has no public word for it.
+    consumer._subscription.assign_from_subscribed([])  # noqa: SLF001
+
+
 __all__ = [
     "AsyncConsumerRebalanceListener",
     "KafkaConsumer",
@@ -69,6 +79,7 @@ __all__ = [
     "RoundRobinPartitionAssignor",
     "TopicPartition",
     "connection",
+    "forget",
     "opened",
     "tune",
 ]
