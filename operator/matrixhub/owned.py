@@ -16,7 +16,7 @@ from matrixhub.engine.audit import manager
 from matrixhub.engine.controller import Controller
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.follow import follow
-from matrixhub.kube.resources import OWNED, WORKLOAD, Manifest
+from matrixhub.kube.resources import NAMESPACE, OWNED, WORKLOAD, Manifest
 
 ECHO_DELAY = 0.1
 """Seconds that an event waits, so that the answer to our own write has been noted before."""
@@ -104,7 +104,9 @@ class Guard:
             key = f"{metadata['namespace']}/{cluster}"
             self._controller.clusters.workload_changed(key, accounts=body["kind"] == "Secret")
         else:
-            self._controller.owned_changed(tenant_of(metadata), manager(metadata) if change != "DELETED" else "")
+            gone = change == "DELETED"
+            tenant, by = tenant_of(metadata), "" if gone else manager(metadata)
+            self._controller.owned_changed(tenant, by, ended=gone and body["kind"] == NAMESPACE.kind)
 
 
 def _said(body: Manifest) -> _Said:

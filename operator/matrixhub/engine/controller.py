@@ -11,7 +11,7 @@ from typing import Any
 
 from matrixhub import metrics
 from matrixhub.api import naming
-from matrixhub.backends.contract import Backend, Survey
+from matrixhub.backends.contract import Backend, Phase, Survey
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.census import Census
 from matrixhub.engine.chronicle import Chronicle
@@ -131,9 +131,13 @@ class Controller:
         self.registrar.forget(f"Tenant/{name}")
         self._count_anew(entry)
 
-    def owned_changed(self, tenant: str, manager: str = "") -> None:
-        """An object of the tenant's namespace share is not as we last wrote it, `manager` did that if it is known."""
-        if tenant in self.roster.entries:
+    def owned_changed(self, tenant: str, manager: str = "", *, ended: bool = False) -> None:
+        """An object of the tenant's namespace share is not as we last wrote it, `manager` did that if it is known.
+
+        `ended`: the Namespace itself is gone. Where it is to go, nothing else says anything.
+        """
+        entry = self.roster.entries.get(tenant)
+        if entry and (ended or entry.phase is not Phase.DELETED):
             self._chronicle.touched(tenant, manager)
             self._housing.add(tenant)
 

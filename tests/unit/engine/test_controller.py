@@ -98,6 +98,24 @@ def test_deletion_keeps_the_namespace_until_all_others_are_done_whoever_asks(on)
     on(scene)
 
 
+def test_what_goes_with_a_namespace_makes_nobody_look_again_but_the_namespaces_end_does(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.controller.owned_changed("a")
+        assert stage.queued("namespace") == ["a"], "a living tenant's is made again"
+        stage.rest()
+        stage.deleted(spec={"deletionPolicy": "Delete"})
+        stage.ends("redis", "kafka")
+        stage.rest()
+        stage.ends("namespace", error=Transient("Deleting", "its namespace still goes"))
+        stage.controller.owned_changed("a")
+        assert not stage.queued("namespace")
+        stage.controller.owned_changed("a", ended=True)
+        assert stage.queued("namespace") == ["a"]
+
+    on(scene)
+
+
 def test_deletion_with_another_policy_begins_anew(on):
     def scene(stage: Stage) -> None:
         stage.onboarded()

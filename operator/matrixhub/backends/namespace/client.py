@@ -11,12 +11,14 @@ from matrixhub.api import naming
 from matrixhub.backends.contract import Applied, Intent, Phase, Survey
 from matrixhub.backends.namespace import desired as wishes
 from matrixhub.backends.namespace import plan as steps
-from matrixhub.backends.namespace.plan import PATIENCE, Await, Change, Create, Refuse, Remove, Step
+from matrixhub.backends.namespace.plan import Await, Change, Create, Refuse, Remove, Step
 from matrixhub.backends.namespace.state import ORDER, Object, State, arranged, found, names
 from matrixhub.errors import BackendError, Conflict, Rejected, Transient, Unreachable
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE, Manifest, Resource
 
+PATIENCE = 1.0
+"""Seconds in which the API server's admission sees what was just written."""
 THREADS = 16
 """Requests under way at once, as many as the API's client keeps connections."""
 FEW = 20
@@ -193,7 +195,7 @@ class Client:
         if manifest := self._get(NAMESPACE, namespace):
             rest = _remains(manifest)
             message = f"namespace {namespace} is terminating" + (f": {rest}" if rest else "")
-            raise Transient("Deleting", message, PATIENCE)
+            raise Transient("Deleting", message)
 
     def _get(self, resource: Resource, name: str, namespace: str | None = None) -> Manifest | None:
         try:
@@ -252,7 +254,7 @@ def _explained(error: Rejected) -> BackendError:
     if error.reason != "PermissionDenied":
         return error
     if "being terminated" in error.message:
-        return Transient("NamespaceTerminating", error.message, PATIENCE)
+        return Transient("NamespaceTerminating", error.message)
     if NOT_MARKED in error.message or "status unknown for quota" in error.message:
         return Transient("MarkNotSeen" if NOT_MARKED in error.message else "QuotaNotCounted", error.message, PATIENCE)
     if "exceeded quota" in error.message:

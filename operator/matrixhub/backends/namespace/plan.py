@@ -21,9 +21,6 @@ IMMUTABLE: dict[str, tuple[str, ...]] = {
 GUARDS = ("Namespace", "NetworkPolicy", "LimitRange", "ResourceQuota")
 """What stays around workloads that stay."""
 
-PATIENCE = 1.0
-"""Seconds between two looks at a Namespace that is going away."""
-
 
 @dataclass(frozen=True)
 class Create:
@@ -110,7 +107,7 @@ def plan(desired: State, observed: State) -> tuple[Step, ...]:
     if house is not None and (refusal := _refusal(desired.owner, house, house.mark)):
         raise Conflict(refusal.message, refusal.owner)
     if observed.terminating is not None:
-        raise Transient("NamespaceTerminating", _terminating(naming.namespace(desired.tenant), observed), PATIENCE)
+        raise Transient("NamespaceTerminating", _terminating(naming.namespace(desired.tenant), observed))
     steps, refusals = _toward(desired, observed, house.mark if house else None)
     if house is not None and house.mark is not None and house.mark.retained:
         # Taken over last: until then no Secret in it counts as a credential (engine/vault.py), whoever put it there.
