@@ -74,6 +74,14 @@ class Process(abc.ABC):
             self.process.kill()
             self.process.wait()
 
+    def end(self) -> None:
+        """The process is gone, and has told its group, which otherwise waits for it in the next test."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        self.kill()
+
     def stop(self) -> int:
         """The exit status, and nothing in the log that looks like a bug."""
         assert self.process is not None
@@ -161,7 +169,7 @@ class World:
 
     def relay(self) -> "RelayProcess":
         made = RelayProcess(self)
-        self._left.append(made.kill)
+        self._left.append(made.end)
         made.start()
         return made
 
