@@ -12,7 +12,7 @@ from subprocess import TimeoutExpired
 from kubernetes.config import kube_config
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["matrixhub.main", "matrixhub.relay.command", "matrixhub.release", "pytest"])
+_FORKS.set_forkserver_preload(["matrixhub.main", "matrixhub.relay.command", "pytest"])
 
 
 class Program:

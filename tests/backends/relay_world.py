@@ -74,14 +74,6 @@ class Process(abc.ABC):
             self.process.kill()
             self.process.wait()
 
-    def end(self) -> None:
-        """The process is gone, and has told its group, which otherwise waits for it in the next test."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(5)
-        self.kill()
-
     def stop(self) -> int:
         """The exit status, and nothing in the log that looks like a bug."""
         assert self.process is not None
@@ -282,6 +274,14 @@ class RelayProcess(Process):
     def start(self) -> None:
         self.process = Program(self._words, self._environment, self._log)
         until(lambda: self.answers("readyz"), "the relay's start")
+
+    def end(self) -> None:
+        """The process is gone, and has told its group, which otherwise waits for it in the next test."""
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)
+        self.kill()
 
     def answers(self, path: str) -> bool:
         assert self.process is not None
