@@ -114,7 +114,13 @@ class Lane:
         return status
 
     def _stand(self, verb: str) -> int:
-        return subprocess.run(["python3", str(CHECKOUT / "dev" / "stand"), verb], env=self._env, check=False).returncode
+        """The exit status of one verb of the stand; what it complained of is told again at the end."""
+        command = ["python3", str(CHECKOUT / "dev" / "stand"), verb]
+        done = subprocess.run(command, env=self._env, stderr=subprocess.PIPE, text=True, check=False)
+        print(done.stderr, end="", file=sys.stderr, flush=True)
+        if done.returncode:
+            self.failures.append(f"{self._env['MATRIXHUB_STAND']}: {verb} ended with {done.returncode}\n{done.stderr}")
+        return done.returncode
 
 
 def main() -> int:

@@ -7,11 +7,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 
 from stand import process
 from stand.part import Part
 from stand.run import Failure, shown, tail, until
-from stand.state import Stand
+from stand.state import Stand, in_turn
 
 PATIENCE = 90.0
 
@@ -24,8 +25,9 @@ def start(stand: Stand, part: Part) -> bool:
         return False
     process.kill(stand, part)
     part.prepare(stand)
-    child = process.spawn(stand, part)
-    _wait(stand, part, child)
+    with in_turn(part.name) if part.in_turn else nullcontext():
+        child = process.spawn(stand, part)
+        _wait(stand, part, child)
     process.note(stand, part.name, child.pid)
     return True
 

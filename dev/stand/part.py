@@ -36,6 +36,7 @@ class Part:
     ends_on: signal.Signals = signal.SIGTERM
     in_node: bool = False  # runs in the node's network namespace
     outlived: bool = False  # its children go on without it, as a container runtime's do
+    in_turn: bool = False  # of two stands, only one starts it at a time
 
 
 def answers(url: str) -> bool:

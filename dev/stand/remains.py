@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -117,8 +118,9 @@ def _forget_shims(stand: Stand) -> None:
 def _forget_logs(stand: Stand) -> None:
     """No link in the machine's common folder of container logs points into this stand."""
     for link in Path("/var/log/containers").glob("*"):
-        if link.is_symlink() and link.readlink().is_relative_to(stand.state):
-            link.unlink()
+        with suppress(OSError):  # another stand's node takes its own away meanwhile
+            if link.readlink().is_relative_to(stand.state):
+                link.unlink()
 
 
 def sweep(stand: Stand) -> None:

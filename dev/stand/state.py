@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,11 +120,18 @@ def state_folder() -> Path:
 
 
 @contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else holds the lock of that file meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def _claims() -> Iterator[dict[int, Path]]:
     """The slots that are taken, and by which state folder; nobody else changes them meanwhile."""
-    _CLAIMS.mkdir(parents=True, exist_ok=True)
-    with (_CLAIMS / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _locked(_CLAIMS / "lock"):
         yield {int(claim.suffix[1:]): Path(claim.read_text()) for claim in _CLAIMS.glob("slot.*")}
 
 
@@ -133,8 +140,9 @@ def claimed(state: Path) -> Stand | None:
     if not _CLAIMS.is_dir():
         return None
     for claim in _CLAIMS.glob("slot.*"):
-        if claim.read_text() == str(state):
-            return Stand(state, int(claim.suffix[1:]))
+        with suppress(FileNotFoundError):  # another stand has released its own meanwhile
+            if claim.read_text() == str(state):
+                return Stand(state, int(claim.suffix[1:]))
     return None
 
 
@@ -166,9 +174,11 @@ def release(stand: Stand) -> None:
             (_CLAIMS / f"slot.{stand.slot}").unlink()
 
 
-@contextmanager
-def alone(stand: Stand) -> Iterator[None]:
+def alone(stand: Stand) -> AbstractContextManager[None]:
     """No other call changes this stand meanwhile."""
-    with (stand.state / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return _locked(stand.state / "lock")
+
+
+def in_turn(part: str) -> AbstractContextManager[None]:
+    """No other stand of this machine does the same with its part of that name meanwhile."""
+    return _locked(_CLAIMS / f"{part}.lock")

@@ -177,6 +177,7 @@ KUBELET = Part(
     ready=_kubelet_ready,
     after=("kube-apiserver", "containerd"),
     in_node=True,
+    in_turn=True,  # each first empties /var/lib/kubelet/device-plugins, and ends if another's socket is there again
 )
 PROXY = Part(
     name="kube-proxy",
@@ -184,6 +185,6 @@ PROXY = Part(
     prepare=_prepare_proxy,
     command=_proxy,
     ready=lambda stand: answers(f"http://{stand.node}:10256/healthz"),
-    after=("kube-apiserver",),
+    after=("kube-apiserver", "kubelet"),  # it waits 30 s for its node, and does without the node's address then
     in_node=True,
 )
