@@ -128,15 +128,46 @@ ORIGINS = (
 )
 HOSTS = (
     ("postgres", "postgres.example.org", "10.0.0.1", "fd00::1", "::1", "PG-1", "db_1.internal"),
-    ("postgres:5432", "db:5432", "postgres://db", "a b", "-a", "a-", "/tmp/socket", "10.0.0.1,10.0.0.2", "[fd00::1]"),
+    (
+        "postgres:5432",
+        "db:5432",
+        "postgres://db",
+        "a b",
+        "-a",
+        "a-",
+        "/tmp/socket",
+        "10.0.0.1,10.0.0.2",
+        "[fd00::1]",
+        ":::",
+    ),
 )
 ADDRESSES = (
     ("redis:6379", "redis.example.org:6379", "10.0.0.1:6379", "[fd00::1]:6379", "r:1", "r:65535"),
-    ("redis", "redis:", ":6379", "redis:0", "redis:65536", "redis:99999", "redis://r:1", "fd00::1:6379", "r:1/0"),
+    (
+        "redis",
+        "redis:",
+        ":6379",
+        "redis:0",
+        "redis:65536",
+        "redis:99999",
+        "redis://r:1",
+        "fd00::1:6379",
+        "r:1/0",
+        "[:::]:6379",
+    ),
 )
 URLS = (
-    ("https://minio:9000", "http://10.0.0.1:9000", "https://s3.example.org/", "https://[fd00::1]:9000"),
-    ("minio:9000", "ftp://minio", "https://", "https://user:pw@minio", "https://minio/path", "https://minio?a=b"),
+    (
+        "https://minio:9000",
+        "http://10.0.0.1:9000",
+        "https://s3.example.org/",
+        "https://[fd00::1]:9000",
+        "http://s:65535",
+    ),
+    (
+        *("minio:9000", "ftp://minio", "https://", "https://user:pw@minio", "https://minio/path", "https://minio?a=b"),
+        *("https://minio:0", "https://minio:65536", "https://minio:99999/", "https://[:::]:9000"),
+    ),
 )
 
 OBJECT_NAMES = (
@@ -171,6 +202,7 @@ PUBLIC_URLS = (
         "https://ws.example.org/app",
         "https://u:p@ws",
         "https://ws:0",
+        "https://ws:65536",
         "http://",
     ),
 )

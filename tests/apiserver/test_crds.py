@@ -4,7 +4,7 @@ import copy
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -13,13 +13,17 @@ from hypothesis import strategies as st
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from tests.apiserver.crd_examples import CLUSTER, CONSUMER, EXAMPLES, GROUP, ITEMS, ROUTE, SETS, TENANT, Body, Examples
-from tests.support import ROOT, parts, stand_variables
+from tests.support import ROOT, intent, parts, stand_variables
 
 from matrixhub.api import conditions, crd
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
+from matrixhub.backends.namespace import desired as namespace
+from matrixhub.kube.client import KubeApi
+from matrixhub.main import kinds
 
 BASE = {"Tenant": TENANT, "RealtimeCluster": CLUSTER}
+BACKENDS = [kind for kind in kinds(cast("KubeApi", None)) if kind.shared_out]
 UNPROCESSABLE, BAD_REQUEST = 422, 400
 
 
@@ -240,6 +244,9 @@ names = st.text("abz09-._ /:*é\n", min_size=0, max_size=6)
 
 
 labels = st.dictionaries(names, names | st.integers())
+ports = st.integers(0, 70000) | st.integers(65530, 65540)
+addresses = st.builds("{}:{}".format, st.sampled_from(["a", "a_b.c", "[fd00::1]", "[::1.2.3.4]", "[:::]"]), ports)
+urls = st.builds("{}://{}{}".format, st.sampled_from(["http", "https"]), addresses, st.sampled_from(["", "/"]))
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -260,7 +267,10 @@ labels = st.dictionaries(names, names | st.integers())
         st.tuples(st.just("RealtimeCluster.spec.gateway.nodeSelector"), labels),
         st.tuples(st.just("RealtimeCluster.spec.gateway.tolerations"), st.lists(labels)),
         st.tuples(st.just("RealtimeCluster.spec.gateway.tls"), st.none() | labels),
-        st.tuples(st.just("RealtimeCluster.spec.gateway.publicUrl"), st.none() | names),
+        st.tuples(st.just("RealtimeCluster.spec.gateway.publicUrl"), st.none() | names | urls),
+        st.tuples(st.just("RealtimeCluster.spec.objectStore.endpoint"), urls),
+        st.tuples(st.just("RealtimeCluster.spec.redis.nodes[]"), addresses),
+        st.tuples(st.just("RealtimeCluster.spec.kafka.bootstrapServers[]"), addresses),
         st.tuples(st.just("RealtimeCluster.spec.relay.routes[].channel"), names),
         st.tuples(st.just("RealtimeCluster.spec.relay.routes"), st.none() | st.just([])),
         st.tuples(st.just("RealtimeCluster.spec.consumers[].targetDrain"), durations),
@@ -268,14 +278,19 @@ labels = st.dictionaries(names, names | st.integers())
         st.tuples(st.just("RealtimeCluster.spec.autoscaling"), st.none() | st.just({})),
     )
 )
-def test_whatever_is_admitted_parses(server: ApiServer, choice: tuple[str, object]) -> None:
+def test_whatever_is_admitted_can_be_worked_with(server: ApiServer, choice: tuple[str, object]) -> None:
     kind, _, path = choice[0].partition(".")
     try:
         admitted = server.create(put(kind, path, choice[1]))
     except ApiException as refused:
         assert refused.status in {UNPROCESSABLE, BAD_REQUEST}, refused.body  # noqa: PT017 - or it is admitted
         return
-    read(admitted)
+    resource = read(admitted)
+    if isinstance(resource, RealtimeCluster):
+        wish = intent("greenwood", resource)
+        for backend in BACKENDS:
+            assert backend.binding(wish)
+        assert namespace.desired(wish).objects
 
 
 def test_a_tenant_at_every_limit_is_judged_within_the_budget_of_the_rules(server: ApiServer) -> None:

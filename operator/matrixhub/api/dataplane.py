@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
+from matrixhub.api.services import PORT
 from matrixhub.api.values import (
     Duration,
     ListType,
@@ -154,7 +155,7 @@ class Gateway(Pods):
             str,
             Field(min_length=1, max_length=253),
             Rule(
-                "self.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9][0-9]{0,4})?$')",
+                f"self.matches('^https?://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:{PORT})?$')",
                 "must be a URL such as https://ws.example.org or http://10.0.0.1:30080, without a path",
             ),
         ]

@@ -8,13 +8,16 @@ from matrixhub.api.shares import EACH_TOPIC_ONCE, Topics
 from matrixhub.api.values import SET, Model, Rule, SecretRef, SqlName, Whole, rules
 
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
-_IPV6 = r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+_IPV6 = r"\\[[0-9A-Fa-f:.]+\\]"
+_IPV6_IS_ONE = "(!self.contains('[') || isIP(self.substring(self.indexOf('[') + 1, self.indexOf(']'))))"
+PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+"""1 to 65535."""
 
 Host = Annotated[
     str,
     Field(min_length=1, max_length=253),
     Rule(
-        f"self.matches('^({_HOST}|{_IPV6})$')",
+        f"self.matches('^{_HOST}$') || isIP(self)",
         "must be a host name or an IP address alone, such as postgres.example.org: the port stands in `port`",
     ),
 ]
@@ -22,8 +25,7 @@ Address = Annotated[
     str,
     Field(min_length=3, max_length=262),
     Rule(
-        rf"self.matches('^({_HOST}|\\[{_IPV6}\\]):[1-9][0-9]{{0,4}}$')"
-        " && int(self.substring(self.lastIndexOf(':') + 1)) <= 65535",
+        f"self.matches('^({_HOST}|{_IPV6}):{PORT}$') && {_IPV6_IS_ONE}",
         "must be host:port, such as redis.example.org:6379 or [fd00::1]:6379",
     ),
 ]
@@ -31,7 +33,7 @@ Url = Annotated[
     str,
     Field(min_length=1, max_length=2048),
     Rule(
-        f"self.matches('^https?://({_HOST}|\\\\[{_IPV6}\\\\])(:[1-9][0-9]{{0,4}})?/?$')",
+        f"self.matches('^https?://({_HOST}|{_IPV6})(:{PORT})?/?$') && {_IPV6_IS_ONE}",
         "must be a URL such as https://s3.example.org:9000, without user, path or query",
     ),
 ]
