@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_KOPFS = {"settings", "k8s_ref", "k8s_skip"}
+"""What Kopf hands to its own formatters: all of its configuration, and the object at length."""
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD and not name.startswith("k8s")}
+    """What the line is about."""
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD | _KOPFS}
 
 
 def _shown(name: str, value: Any) -> object:
@@ -26,9 +29,7 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line, a stack below it."""
         moment = datetime.fromtimestamp(record.created, UTC)
-        extras = "".join(
-            f" {name}={_shown(name, value)}" for name, value in _extras(record).items() if name != "settings"
-        )
+        extras = "".join(f" {name}={_shown(name, value)}" for name, value in _extras(record).items())
         line = f"{moment:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z {record.levelname} {record.getMessage()}{extras}"
         line = line.replace("\n", "\\n")
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line

@@ -44,3 +44,11 @@ def test_people_read_a_line_with_what_changed_in_it():
 def test_a_line_is_one_line_whatever_it_says():
     record = logging.makeLogRecord({"msg": "two\nlines", "levelname": "INFO", "reason": "a\nb"})
     assert len(Text().format(record).splitlines()) == 1
+
+
+def test_a_line_of_kopfs_says_nothing_of_its_configuration():
+    record = logging.makeLogRecord(
+        {"msg": "Failed", "levelname": "ERROR", "created": 0.0, "settings": object(), "k8s_ref": {}, "k8s_skip": False}
+    )
+    assert json.loads(Json().format(record)).keys() == {"time", "level", "logger", "message"}
+    assert Text().format(record).endswith("ERROR Failed")
