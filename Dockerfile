@@ -1,5 +1,5 @@
 # The operator and its relays: Debian's files of the few packages that Python needs, the locked dependencies, and the code.
-# No shell, no package manager, nobody's user, and nothing that it writes outside /tmp.
+# No shell, no package manager, nobody's user, and no file that it writes.
 #
 #     docker build --build-arg VERSION=0.1.0 --build-arg REVISION=$(git rev-parse HEAD) --tag matrixhub:0.1.0 .
 
