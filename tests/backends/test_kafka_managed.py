@@ -352,17 +352,6 @@ def test_many_tenants_are_read_and_written_together(hub: Hub) -> None:
     hub.attempt(*[hub.intent(wish.tenant.id, Phase.DELETED) for wish in wishes])
 
 
-def test_an_impossible_topic_is_one_tenants_state(hub: Hub) -> None:
-    bad = hub.intent("ka-bad", kafka={"topics": [{"domain": "exams", "events": ["no good"]}]})
-    states = hub.client.observe([bad, hub.intent("ka-fine")])
-    assert isinstance(states["ka-bad"], Rejected)
-    assert not isinstance(states["ka-fine"], Rejected)
-    assert (
-        hub.converge(hub.intent("ka-bad", Phase.DELETED, kafka={"topics": [{"domain": "x", "events": ["no good"]}]}))
-        == []
-    )
-
-
 def test_the_operators_admin_reads_and_writes_nobodys_records(hub: Hub) -> None:
     hub.converge(hub.intent("ka-private"))
     with pytest.raises(TopicAuthorizationFailedError):

@@ -13,7 +13,7 @@ from matrixhub.backends.kafka import actions
 from matrixhub.backends.kafka.desired import address, binding, desired, iterations
 from matrixhub.backends.kafka.plan import plan, settle
 from matrixhub.backends.kafka.state import Acl, Quota, Scram, State, Topic, TopicClaim, UserClaim
-from matrixhub.errors import Conflict, Rejected
+from matrixhub.errors import Conflict
 
 PASSWORD = "a-password-of-32-characters-0000"
 
@@ -229,11 +229,6 @@ def test_a_mark_without_its_topic_is_removed_with_the_tenant() -> None:
     claim = TopicClaim(Mark(Owner("hub", "uid-green")), "green.usage.login", 2)
     half = replace(State("green", claim.mark.owner, Phase.DELETED, 3), topic_claims=frozenset({claim}))
     assert [type(step) for step in plan(desired(green(Phase.DELETED)), half)] == [actions.RemoveMarks]
-
-
-def test_an_impossible_topic_name_is_refused_in_words() -> None:
-    with pytest.raises(Rejected, match=r"Kafka takes no topic 'green\.exams\.too bad'"):
-        desired(green(Phase.ACTIVE, {"domain": "exams", "events": ["too bad"]}))
 
 
 def test_the_binding_holds_what_a_client_needs() -> None:

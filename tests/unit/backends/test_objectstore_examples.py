@@ -42,12 +42,6 @@ def test_the_steps_of_a_new_tenant_on_aws_mark_the_user_first() -> None:
     assert actions.IssueKey("tenant-green") in steps
 
 
-def test_a_quota_of_nothing_lets_nothing_in() -> None:
-    bucket = desired(intent("green", MINIO, objectStore={"storage": "0"})).bucket
-    assert bucket
-    assert bucket.quota == 1
-
-
 def test_aws_promises_no_quota() -> None:
     bucket = desired(intent("green", AWS, objectStore={"storage": "1Gi"})).bucket
     assert bucket

@@ -33,7 +33,7 @@ marks = st.sampled_from(
 def intents(draw: st.DrawFn, phases: tuple[Phase, ...] = tuple(Phase), provider: str | None = None) -> Intent:
     store = STORES[provider or draw(st.sampled_from(sorted(STORES)))]
     share = {
-        "storage": draw(st.sampled_from([None, "0", "1Gi"])),
+        "storage": draw(st.sampled_from([None, "1", "1Gi"])),
         "versioning": draw(st.booleans()),
         "noncurrentExpirationDays": draw(st.integers(1, 60)),
     }

@@ -8,10 +8,9 @@ from matrixhub.api.values import address
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import ALLOWED, Vocabulary
-from matrixhub.backends.redis.desired import backend, binding, desired
+from matrixhub.backends.redis.desired import binding, desired
 from matrixhub.backends.redis.state import TENANT_COMMANDS, Account
 from matrixhub.backends.redis.topology import Member, members_of_cluster, members_of_sentinel
-from matrixhub.errors import Rejected
 
 SMALL = Vocabulary(
     {
@@ -142,11 +141,6 @@ def test_members_behind_a_sentinel_include_those_it_believes_down() -> None:
         Member("10.0.0.2", 6379, replica=True),
         Member("10.0.0.3", 6379, replica=True),
     )
-
-
-def test_sentinel_mode_needs_the_masters_name() -> None:
-    with pytest.raises(Rejected, match="masterName"):
-        backend(redis_cluster(mode="sentinel"))
 
 
 def test_an_active_tenant_without_credential_is_a_bug() -> None:

@@ -59,7 +59,7 @@ class Client:
         return reads.read(self._session, intents)
 
     def desired(self, intent: Intent) -> State:
-        """What should exist. Raises Rejected("InvalidTopic")."""
+        """What should exist. Pure."""
         return desired.desired(intent)
 
     def plan(self, desired: State, observed: State) -> tuple[actions.Action, ...]:

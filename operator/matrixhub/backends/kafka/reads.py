@@ -23,7 +23,6 @@ from matrixhub.backends.kafka.state import (
     TopicClaim,
     UserClaim,
 )
-from matrixhub.errors import BackendError, Rejected
 
 FEW = 6
 """Up to so many tenants are asked for one by one.
@@ -37,24 +36,13 @@ _TOPIC_RESOURCE = 2
 _EXACT, _ANY_NAME = 0, 2
 
 
-def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
-    """What exists of each tenant. A tenant whose spec names impossible topics has that error as its state."""
-    states: dict[str, State | BackendError] = {}
-    wanted: dict[str, frozenset[str]] = {}
-    for intent in intents:
-        try:
-            wanted[intent.tenant.id] = frozenset(topic_names(intent))
-        except Rejected as error:
-            if intent.phase is Phase.ACTIVE:
-                states[intent.tenant.id] = error
-            else:
-                wanted[intent.tenant.id] = frozenset()
-    tenants = [intent for intent in intents if intent.tenant.id in wanted]
-    if tenants:
-        users = {naming.kafka_user(intent.tenant.id): intent.tenant.id for intent in tenants}
-        relay = naming.relay(intents[0].cluster.key) if intents[0].cluster.spec.relay else ""
-        states |= _Reading(session, users, relay).states(tenants, wanted)
-    return states
+def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State]:
+    """What exists of each tenant."""
+    if not intents:
+        return {}
+    users = {naming.kafka_user(intent.tenant.id): intent.tenant.id for intent in intents}
+    relay = naming.relay(intents[0].cluster.key) if intents[0].cluster.spec.relay else ""
+    return _Reading(session, users, relay).states(intents)
 
 
 def read_account(session: Session, account: ServiceAccount) -> State:
@@ -133,9 +121,9 @@ class _Reading:
                     Scram(codes.mechanism_word(info.mechanism), info.iterations) for info in result.credential_infos
                 }
 
-    def states(self, intents: Sequence[Intent], wanted: Mapping[str, frozenset[str]]) -> dict[str, State]:
+    def states(self, intents: Sequence[Intent]) -> dict[str, State]:
         names = {
-            intent.tenant.id: wanted[intent.tenant.id] | {claim.topic for claim in self._topics[intent.tenant.id]}
+            intent.tenant.id: topic_names(intent).keys() | {claim.topic for claim in self._topics[intent.tenant.id]}
             for intent in intents
         }
         topics = read_topics(self._session, {name for of_tenant in names.values() for name in of_tenant})

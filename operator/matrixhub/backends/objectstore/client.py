@@ -1,7 +1,6 @@
 """The object store of one RealtimeCluster, as the engine drives it."""
 
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +37,6 @@ DELETING_SECONDS = 20
 
 PROBE = "operator-probe-longer-than-any-tenant"
 """In a tenant's place in a name: 37 characters, and a tenant's id has at most 32, so it never exists."""
-
-_ADDRESS = re.compile(r"https?://[^/?#]+/?")
 
 T = TypeVar("T")
 
@@ -119,10 +116,6 @@ class Client:
                     raise Rejected(
                         "AdminSecretInvalid", f"Secret {self._secret} has no `{key}`: the object store's admin needs it"
                     )
-            if store.provider == "minio" and not _ADDRESS.fullmatch(store.endpoint or ""):
-                raise Rejected(
-                    "EndpointInvalid", "objectStore.endpoint must be MinIO's address, such as https://minio:9000"
-                )
             self._open = _Connections(store, self._admin["accessKey"], self._admin["secretKey"], self._trust)
         return self._open
 

@@ -91,9 +91,6 @@ def desired(intent: Intent) -> State:
 
 def _bucket(intent: Intent, store: ObjectStoreBackend, credential: str) -> Bucket:
     share, retained = intent.tenant.spec.object_store, intent.phase is Phase.RETAINED
-    quota = 0
-    if store.provider == "minio" and share.storage is not None and not retained:
-        quota = max(1, share.storage)  # MinIO takes 0 for "no quota"; 1 byte lets nothing in, which is what 0 asks for
     return Bucket(
         name=naming.bucket(store.bucket_prefix, intent.tenant.id),
         mark=Mark(intent.owner, retained=retained),
@@ -102,7 +99,7 @@ def _bucket(intent: Intent, store: ObjectStoreBackend, credential: str) -> Bucke
         versioning=share.versioning,
         encryption=ENCRYPTION,
         expiration=share.noncurrent_expiration_days,
-        quota=quota,
+        quota=(share.storage or 0) if store.provider == "minio" and not retained else 0,
         policy=False,
         blocked=True,
     )

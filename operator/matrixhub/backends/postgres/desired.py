@@ -30,7 +30,6 @@ IDLE_IN_TRANSACTION = timedelta(seconds=60)
 """A transaction left open this long holds back vacuum for every tenant: its session is ended."""
 
 _MAX_NAME = 63
-_MAX_MILLISECONDS = 2**31 - 1
 
 _PREFIX = naming.postgres_role("")
 _TENANT_OF = (
@@ -71,7 +70,7 @@ def share(intent: Intent) -> Share:
     """The tenant's share in the phase that is wanted.
 
     Raises:
-        Rejected: the statement timeout is longer than Postgres can count, or the credential is missing.
+        Rejected: the credential is missing.
     """
     tenant = intent.tenant.id
     bare = Share(tenant, naming.postgres_role(tenant), intent.owner, partitions=None, lacking=None)
@@ -108,8 +107,6 @@ def _limit(intent: Intent) -> int:
 
 def _settings(intent: Intent) -> frozenset[tuple[str, str]]:
     timeout = intent.tenant.spec.postgres.statement_timeout
-    if _milliseconds(timeout) > _MAX_MILLISECONDS:
-        raise Rejected("StatementTimeoutTooLong", "`postgres.statementTimeout` must be at most 596h (2^31 - 1 ms)")
     path = ", ".join(postgres(intent.cluster).schemas)
     return frozenset(
         {

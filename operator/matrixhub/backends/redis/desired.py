@@ -10,7 +10,6 @@ from matrixhub.api.services import RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.contract import Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State
-from matrixhub.errors import Rejected
 
 
 def desired(intent: Intent) -> State:
@@ -47,16 +46,10 @@ def _account(owner: Owner, password: str, prefix: str) -> Account:
 
 
 def backend(cluster: RealtimeCluster) -> RedisBackend:
-    """The cluster's Redis. Raises ValueError when it has none, Rejected when its description is incomplete."""
+    """The cluster's Redis. Raises ValueError when it has none."""
     spec = cluster.spec.redis
     if spec is None:
         raise ValueError(f"RealtimeCluster {cluster.key} has no spec.redis")
-    if spec.mode == "sentinel" and not spec.master_name:
-        raise Rejected(
-            "MasterNameMissing",
-            f"RealtimeCluster {cluster.key} says spec.redis.mode: sentinel: name the master its sentinels watch "
-            "in spec.redis.masterName",
-        )
     return spec
 
 
