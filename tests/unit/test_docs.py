@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -138,7 +139,9 @@ def test_every_setting_says_what_it_is():
     assert [row for row in rows if not row.split("|")[-2].strip()] == []
 
 
-PAGES = [CHECKOUT / "README.md", *sorted(DOCS.rglob("*.md")), CHECKOUT / "manifests" / "gitops" / "README.md"]
+FOLDERS = [CHECKOUT / name for name in ("dev", "docs", "helm", "manifests", "operator")]
+PAGES = sorted([*CHECKOUT.glob("*.md"), *(page for folder in FOLDERS for page in folder.rglob("*.md"))])
+READMES = [page for page in PAGES if page.name == "README.md" and page.is_relative_to(CODE)]
 ALERTS = CHECKOUT / "helm" / "matrixhub" / "files" / "alerts.yaml"
 
 
@@ -159,6 +162,44 @@ def test_every_link_leads_somewhere(page: Path):
         if "://" not in target and not (there.exists() and (not anchor or anchor in anchors(there))):
             lost.append(target)
     assert lost == []
+
+
+def files_of(readme: Path) -> list[str]:
+    """The files of its own folder that the page's tables name in their first column."""
+    first = [line.split("|")[1] for line in readme.read_text().splitlines() if line.startswith("|")]
+    return [file for cell in first for file in re.findall(r"`(\w+[.]py)`", cell)]
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda page: str(page.parent.relative_to(CODE)))
+def test_a_readme_names_each_file_of_its_folder_once(readme: Path):
+    there = {path.name for path in readme.parent.glob("*.py")} - {"__init__.py"}
+    assert sorted(files_of(readme)) == sorted(there)
+
+
+def test_every_backend_has_a_readme():
+    folders = {path.parent for path in (CODE / "backends").glob("*/__init__.py")}
+    assert folders - {page.parent for page in READMES} == set()
+
+
+def test_the_map_shows_every_part_of_the_code():
+    there = {path.name for path in CODE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    rows = re.findall(r"^[|] (`operator/matrixhub/.*?) [|]", (CHECKOUT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    named = {word for row in rows for each in re.findall(r"`(.+?)`", row) for word in each.split("/")}
+    assert there - {"__init__.py"} - named == set(), "add these to CONTRIBUTING.md"
+
+
+def test_what_calls_itself_pure_is_held_to_it():
+    contracts = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    held = next(each["source_modules"] for each in contracts if each["name"].startswith("Deciding does no I/O"))
+    patterns = [re.compile(each.replace(".", "[.]").replace("*", "[^.]+")) for each in held]
+    pure = {
+        ".".join(path.relative_to(CODE.parent).with_suffix("").parts)
+        for path in CODE.rglob("*.py")
+        if re.search(r"\bPure\b", ast.get_docstring(ast.parse(path.read_text())) or "")
+    }
+    loose = {name for name in pure if not any(pattern.fullmatch(name) for pattern in patterns)}
+    assert "matrixhub.engine.queue" in pure
+    assert loose == set(), "add these to the import contract in pyproject.toml, or take the word out"
 
 
 def test_every_alert_has_its_part_of_the_operations():
