@@ -9,10 +9,9 @@ from tests.unit.engine.stage import NoSecrets, kind
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
-from matrixhub.api.values import SecretRef
 from matrixhub.backends.contract import Intent, Phase
 from matrixhub.engine.accounts import Accounts
-from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk, admin_of
+from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Entry
 from matrixhub.errors import Rejected
@@ -39,9 +38,10 @@ def binding(intent: Intent) -> dict[str, str]:
     return {"ca.crt": intent.ca}
 
 
-def world(tenants: str = "ab") -> Roster:
-    """Tenants on a RealtimeCluster whose Redis names its authority."""
-    section = {"nodes": ["r:6379"], "adminSecretRef": {"name": "admin"}, "tls": {"caSecretRef": {"name": "authority"}}}
+def world(tenants: str = "ab", **tls: dict[str, str]) -> Roster:
+    """Tenants on a RealtimeCluster whose Redis names its authority, and of TLS what else is said."""
+    tls = {"caSecretRef": {"name": "authority"}} | tls
+    section = {"nodes": ["r:6379"], "adminSecretRef": {"name": "admin"}, "tls": tls}
     cluster = RealtimeCluster.model_validate(
         {"metadata": {"name": "main", "namespace": "hub", "uid": "c", "generation": 1}, "spec": {"redis": section}}
     )
@@ -90,17 +90,21 @@ def test_bytes_in_an_admin_secret_that_are_no_text_hurt_nobody():
 def test_the_secrets_that_tls_names_are_the_only_source_of_certificates():
     admin = {"password": b"p", "ca.crt": b"stale", "tls.key": b"stale"}
     shelf = Shelf(admin=admin, authority={"ca.crt": b"pem"}, client={"tls.crt": b"crt", "tls.key": b"key"})
-    roster = world()
-    desk = service(roster, shelf)
+    without, shown = service(world(), shelf), service(world(clientCertSecretRef={"name": "client"}), shelf)
+    for desk in (without, shown):
+        desk.connect()
+    assert without.held == {"password": "p", "ca.crt": "pem"}
+    assert shown.held == {"password": "p", "ca.crt": "pem", "tls.crt": "crt", "tls.key": "key"}
+
+
+def test_a_desk_shows_none_of_the_secrets_that_it_holds():
+    client = {"tls.crt": b"crt", "tls.key": b"the-private-key"}
+    shelf = Shelf(admin={"password": b"the-password"}, authority={"ca.crt": b"pem"}, client=client)
+    desk = service(world(clientCertSecretRef={"name": "client"}), shelf)
     desk.connect()
-    assert desk.held == {"password": "p", "ca.crt": "pem"}
-    redis = roster.planes["hub/main"].cluster.spec.redis
-    assert redis is not None
-    assert redis.tls is not None
-    tls = redis.tls.model_copy(update={"client_cert_secret_ref": SecretRef(name="client")})
-    admin_secret = admin_of(desk.api, roster.planes["hub/main"].cluster, redis.model_copy(update={"tls": tls}))
-    assert admin_secret == {"password": "p", "ca.crt": "pem", "tls.crt": "crt", "tls.key": "key"}
-    assert "key" not in repr(desk).replace("key=", "")
+    for secret in ("the-password", "the-private-key"):
+        assert secret in desk.held.values()
+        assert secret not in repr(desk)
 
 
 def test_a_secret_that_was_rotated_is_noticed():
