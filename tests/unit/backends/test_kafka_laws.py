@@ -163,10 +163,20 @@ def _with_topic(state: State, name: str, change: object) -> State:
     return replace(state, topics=(state.topics - {topic}) | {changed})
 
 
+def _strange(found: State) -> bool:
+    """Whether anything of what was found is marked for somebody else, or for nobody."""
+    unmarked = {topic.name for topic in found.topics} - {claim.topic for claim in found.topic_claims}
+    if not found.user_claims:
+        unmarked |= found.logins | found.acls | found.quotas
+    return bool(unmarked) or not all(claim.mark.admits(OWNER) for claim in found.user_claims | found.topic_claims)
+
+
 def _plan(wanted: State, found: State) -> tuple[Action, ...] | None:
+    """None for a Conflict, which only a stranger makes."""
     try:
         return plan(wanted, found)
     except Conflict:
+        assert _strange(found)
         return None
 
 

@@ -88,6 +88,26 @@ def drawn(data: st.DataObject, phases: tuple[Phase, ...] = tuple(Phase)) -> tupl
     return desired(wish), data.draw(worlds(wish))
 
 
+def strange_bucket(found: State) -> bool:
+    """Whether there is a bucket that is not the tenant's: marked for another, or for nobody without being announced."""
+    bucket = found.bucket
+    if bucket is None:
+        return False
+    if bucket.mark:
+        return not (bucket.mark.admits(US) and bucket.tenant == "green")
+    return not (bucket.claimable and (found.policy or found.user))
+
+
+def strange_access(found: State) -> bool:
+    """Whether there is a user or policy that is not the tenant's: marked for another, or for nobody and unknown."""
+    if not (found.user or found.policy):
+        return False
+    mark = found.policy.mark if found.policy and found.provider == "minio" else found.user and found.user.mark
+    if mark:
+        return not mark.admits(US)
+    return not (found.bucket and found.bucket.mark and found.bucket.credential)
+
+
 def apply_to(world: State, steps: tuple[actions.Action, ...]) -> State:
     """The world after the steps, as the stores behave."""
     for step in steps:
@@ -183,20 +203,17 @@ def test_what_is_as_desired_needs_nothing(wish: Intent) -> None:
 @given(st.data())
 def test_a_plan_makes_what_is_found_into_what_is_desired(data: st.DataObject) -> None:
     want, found = drawn(data, ACCESS)
-    try:
-        steps = plan(want, found)
-    except Conflict:
+    if strange_bucket(found) or strange_access(found):
         return
-    assert apply_to(found, steps) == want
+    assert apply_to(found, plan(want, found)) == want
 
 
 @given(st.data())
 def test_a_crash_after_any_step_is_healed_by_the_next_plan(data: st.DataObject) -> None:
     want, found = drawn(data, ACCESS)
-    try:
-        steps = plan(want, found)
-    except Conflict:
+    if strange_bucket(found) or strange_access(found):
         return
+    steps = plan(want, found)
     for done in range(len(steps)):
         left = apply_to(found, steps[:done])
         assert apply_to(left, plan(want, left)) == want
@@ -228,12 +245,7 @@ def test_leaving_ends_and_keeps_the_data_if_that_is_wished(data: st.DataObject) 
 @given(st.data())
 def test_a_bucket_that_is_not_the_tenants_is_never_touched(data: st.DataObject) -> None:
     want, found = drawn(data)
-    bucket = found.bucket
-    if bucket is None:
-        return
-    admitted = bucket.mark and bucket.mark.admits(US) and bucket.tenant == "green"
-    written_ahead = not bucket.mark and bucket.claimable and (found.policy or found.user)
-    if admitted or written_ahead:
+    if not strange_bucket(found):
         return
     if want.user:
         with pytest.raises(Conflict):
@@ -245,9 +257,7 @@ def test_a_bucket_that_is_not_the_tenants_is_never_touched(data: st.DataObject) 
 @given(st.data())
 def test_a_user_or_policy_that_is_not_the_tenants_is_never_touched(data: st.DataObject) -> None:
     want, found = drawn(data)
-    mark = found.policy.mark if found.policy and found.provider == "minio" else found.user and found.user.mark
-    vouched = found.bucket and found.bucket.mark and found.bucket.credential
-    if (mark and mark.admits(US)) or (not mark and vouched) or not (found.user or found.policy):
+    if not strange_access(found):
         return
     if want.user:
         with pytest.raises(Conflict):
