@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from tests.patience import soon
 
 from matrixhub.engine import queue
 from matrixhub.engine.registrar import Registrar, Writes, Written
@@ -60,9 +61,7 @@ def write(
         task = asyncio.create_task(registrar.run())
         for key in keys:
             registrar.add(key)
-        async with asyncio.timeout(10):
-            while not until(written):  # noqa: ASYNC110 - the clerk has no event to wait for
-                await asyncio.sleep(0.005)
+        await soon(lambda: until(written))
         task.cancel()
 
     asyncio.run(scene())

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import pytest
+from tests.patience import soon
 from tests.unit.engine.toy import Toy, ToyDesk, intent
 
 from matrixhub.backends.contract import Intent, Survey
@@ -33,16 +34,11 @@ def run(desk: ToyDesk, scenario: Callable[[Worker], Awaitable[None]], resync: fl
     asyncio.run(scene())
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - the toy has no event to wait for
-        await asyncio.sleep(0.005)
-
-
 def test_every_member_gets_its_share_at_the_first_resync():
     desk = ToyDesk(Toy(), ["a", "b", "c"])
 
     async def scenario(_: Worker) -> None:
-        await until(lambda: len(desk.outcomes) == 3)
+        await soon(lambda: len(desk.outcomes) == 3)
 
     run(desk, scenario)
     assert desk.toy.words == {"a": "a", "b": "b", "c": "c"}
@@ -54,7 +50,7 @@ def test_a_resync_observes_all_at_once_and_repairs_only_what_differs():
     desk = ToyDesk(Toy(words={tenant: tenant for tenant in tenants} | {"t7": "wrong"}), tenants)
 
     async def scenario(_: Worker) -> None:
-        await until(lambda: desk.toy.words["t7"] == "t7")
+        await soon(lambda: desk.toy.words["t7"] == "t7")
 
     run(desk, scenario)
     assert [len(batch) for batch in desk.toy.rounds] == [300, 1]
@@ -65,12 +61,12 @@ def test_a_backend_that_is_away_is_told_by_those_who_wait_then_by_all_and_ends_b
 
     async def scenario(worker: Worker) -> None:
         worker.add("a")
-        await until(lambda: desk.last("b") is not None)
+        await soon(lambda: desk.last("b") is not None)
         assert {desk.last(tenant).error.reason for tenant in "ab"} == {"Unreachable"}
         assert ", since 20" in desk.last("a").error.message
         desk.toy.away = False
-        await until(lambda: desk.toy.words == {"a": "a", "b": "b"})
-        await until(lambda: all(desk.last(tenant).error is None for tenant in "ab"))
+        await soon(lambda: desk.toy.words == {"a": "a", "b": "b"})
+        await soon(lambda: all(desk.last(tenant).error is None for tenant in "ab"))
 
     run(desk, scenario)
 
@@ -80,7 +76,7 @@ def test_an_outage_has_one_date():
 
     async def scenario(worker: Worker) -> None:
         worker.add("a")
-        await until(lambda: len(desk.surveys) > 20)
+        await soon(lambda: len(desk.surveys) > 20)
 
     run(desk, scenario)
     assert len({survey.message for survey in desk.surveys}) == 1
@@ -92,12 +88,12 @@ def test_an_outage_may_last_for_days():
     desk = ToyDesk(Toy(away=True), ["a"])
 
     async def scenario(worker: Worker) -> None:
-        await until(lambda: desk.surveys)
+        await soon(lambda: desk.surveys)
         worker._trouble.failures = 100_000  # noqa: SLF001 - years of an outage
         seen = len(desk.surveys)
-        await until(lambda: len(desk.surveys) > seen + 2)
+        await soon(lambda: len(desk.surveys) > seen + 2)
         desk.toy.away = False
-        await until(lambda: desk.toy.words == {"a": "a"})
+        await soon(lambda: desk.toy.words == {"a": "a"})
 
     run(desk, scenario)
 
@@ -114,10 +110,10 @@ def test_a_bug_in_the_engine_or_in_a_clients_end_ends_no_worker(monkeypatch: pyt
     monkeypatch.setattr(desk, "report", faulty)
 
     async def scenario(worker: Worker) -> None:
-        await until(lambda: desk.outcomes)
+        await soon(lambda: desk.outcomes)
         worker.reconnect()
         worker.add("a")
-        await until(lambda: len(desk.outcomes) > 1)
+        await soon(lambda: len(desk.outcomes) > 1)
 
     run(desk, scenario)
 
@@ -138,7 +134,7 @@ def test_a_tenant_that_appears_while_its_key_was_found_empty_is_not_lost():
 
         desk.intents = late
         worker.add("a")
-        await until(lambda: desk.toy.words == {"a": "a"})
+        await soon(lambda: desk.toy.words == {"a": "a"})
 
     run(desk, scenario)
 
@@ -152,7 +148,7 @@ def test_a_change_of_the_cluster_during_a_look_is_carried_out_by_the_new_client_
         await asyncio.sleep(0.03)
         desk.toy = new
         worker.reconnect()
-        await until(lambda: new.words == {"a": "a"})
+        await soon(lambda: new.words == {"a": "a"})
 
     run(desk, scenario)
     assert not old.words
@@ -166,7 +162,7 @@ def test_what_the_former_cluster_was_refused_is_not_said_of_the_changed_one():
         await asyncio.sleep(0.03)
         desk.toy = new
         worker.reconnect()
-        await until(lambda: desk.surveys)
+        await soon(lambda: desk.surveys)
 
     run(desk, scenario)
     assert desk.surveys == [Survey("1.0")]
@@ -176,10 +172,10 @@ def test_a_restarted_server_is_served_again_without_waiting_for_a_resync():
     desk = ToyDesk(Toy(), ["a"])
 
     async def scenario(_: Worker) -> None:
-        await until(lambda: desk.toy.words == {"a": "a"})
+        await soon(lambda: desk.toy.words == {"a": "a"})
         desk.toy.words.clear()
         desk.toy.incarnation += 1
-        await until(lambda: desk.toy.words == {"a": "a"})
+        await soon(lambda: desk.toy.words == {"a": "a"})
 
     run(desk, scenario)
 
@@ -188,12 +184,12 @@ def test_credentials_that_were_rotated_are_used_from_the_next_resync_on():
     desk = ToyDesk(Toy(), ["a"], password="old")
 
     async def scenario(_: Worker) -> None:
-        await until(lambda: len(desk.surveys) >= 3)
+        await soon(lambda: len(desk.surveys) >= 3)
         assert desk.held == ["old"]
         desk.password = "new"
-        await until(lambda: desk.held == ["old", "new"])
+        await soon(lambda: desk.held == ["old", "new"])
         surveys = len(desk.surveys)
-        await until(lambda: len(desk.surveys) >= surveys + 3)
+        await soon(lambda: len(desk.surveys) >= surveys + 3)
 
     run(desk, scenario, resync=0.02)
     assert desk.held == ["old", "new"]
@@ -203,9 +199,9 @@ def test_drift_is_found_at_a_resync():
     desk = ToyDesk(Toy(), ["a"])
 
     async def scenario(_: Worker) -> None:
-        await until(lambda: desk.toy.words == {"a": "a"})
+        await soon(lambda: desk.toy.words == {"a": "a"})
         desk.toy.words["a"] = "altered"
-        await until(lambda: desk.toy.words == {"a": "a"})
+        await soon(lambda: desk.toy.words == {"a": "a"})
 
     run(desk, scenario, resync=0.05)
 
@@ -214,7 +210,7 @@ def test_a_tenant_that_is_refused_keeps_nobody_waiting():
     desk = ToyDesk(Toy(refused=frozenset("b")), ["a", "b", "c"])
 
     async def scenario(_: Worker) -> None:
-        await until(lambda: all(desk.last(tenant) for tenant in "abc"))
+        await soon(lambda: all(desk.last(tenant) for tenant in "abc"))
 
     run(desk, scenario)
     assert desk.toy.words == {"a": "a", "c": "c"}
@@ -287,7 +283,7 @@ def test_a_worker_that_does_not_lead_prepares_nothing():
 
     async def scene() -> None:
         task = asyncio.create_task(Worker("toy", desk, 60.0, fence=shut).run())
-        await until(lambda: desk.surveys)
+        await soon(lambda: desk.surveys)
         task.cancel()
 
     asyncio.run(scene())
