@@ -4,10 +4,11 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
+from tests.patience import until
 from tests.support import ROOT, stand_variables
 
 from matrixhub import freshness as module
@@ -68,25 +69,18 @@ def compared(api: KubeApi, shown: Shown) -> Freshness:
     return freshness
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_a_change_that_the_watch_keeps_back_makes_it_stuck_until_it_is_shown(api: KubeApi, watch: Watch):
     name = f"{watch.own}-a"
     body = api.create(tenant(name))
     freshness = compared(api, watch.shown)
-    until(lambda: freshness.listed)
+    until(lambda: freshness.listed, 10)
     time.sleep(2 * EVERY)
     assert freshness.stuck == ""
     watch.silent = True
     body = api.patch(TENANT, name, None, {"spec": {"suspended": True}})
-    until(lambda: f"Tenant {name} " in freshness.stuck)
+    until(lambda: f"Tenant {name} " in freshness.stuck, 10)
     watch.shown.note(body["metadata"])
-    until(lambda: freshness.stuck == "")
+    until(lambda: freshness.stuck == "", 10)
 
 
 def test_a_leader_is_ready_once_the_watch_has_shown_all_that_there_was(api: KubeApi, watch: Watch):
@@ -97,17 +91,17 @@ def test_a_leader_is_ready_once_the_watch_has_shown_all_that_there_was(api: Kube
         time.sleep(0.3)
         assert not freshness.listed
         watch.shown.note(body["metadata"])
-    until(lambda: freshness.listed)
+    until(lambda: freshness.listed, 10)
 
 
 def test_what_is_gone_before_the_watch_could_show_it_is_nobodys_fault(api: KubeApi, watch: Watch):
     freshness = compared(api, watch.shown)
-    until(lambda: freshness.listed)
+    until(lambda: freshness.listed, 10)
     watch.silent = True
     api.create(tenant(f"{watch.own}-short"))
-    until(lambda: freshness._unseen)  # noqa: SLF001 - the moment between two comparisons
+    until(lambda: freshness._unseen, 10)  # noqa: SLF001 - the moment between two comparisons
     api.delete(TENANT, f"{watch.own}-short")
-    until(lambda: not freshness._unseen)  # noqa: SLF001 - as above
+    until(lambda: not freshness._unseen, 10)  # noqa: SLF001 - as above
     assert freshness.stuck == ""
 
 
@@ -117,7 +111,7 @@ def test_all_pages_are_compared(api: KubeApi, watch: Watch, monkeypatch: pytest.
     for letter in "abcde":
         api.create(tenant(f"{watch.own}-{letter}"))
     freshness = compared(api, watch.shown)
-    until(lambda: freshness.listed)
+    until(lambda: freshness.listed, 10)
     watch.silent = True
     api.patch(TENANT, f"{watch.own}-e", None, {"spec": {"suspended": True}})
-    until(lambda: f"{watch.own}-e " in freshness.stuck, seconds=20)
+    until(lambda: f"{watch.own}-e " in freshness.stuck, 20)

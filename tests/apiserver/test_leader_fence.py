@@ -5,12 +5,12 @@ import re
 import secrets
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from tests.patience import until
 from tests.support import ROOT, stand_variables
 
 from matrixhub.errors import Transient
@@ -113,11 +113,7 @@ class House:
 
     def until(self, api: KubeApi, *, writes: bool) -> float:
         """The seconds until the API server lets it write, or does so no more."""
-        began = time.monotonic()
-        while self.writes(api) is not writes:
-            assert time.monotonic() - began < 20
-            time.sleep(0.005)
-        return time.monotonic() - began
+        return until(lambda: self.writes(api) is writes, 20)
 
 
 @pytest.fixture

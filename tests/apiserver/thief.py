@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 import yaml
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
+from tests.patience import until
 from tests.support import ROOT, cluster, intent, stand_variables
 
 from matrixhub.api import naming
@@ -151,10 +151,8 @@ def place() -> Iterator[Place]:
     at = Place(admin, thief, tenant, house, made)
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": house}}
     with at.there(namespace, at.of(f"Namespace {at.inside}")):
-        began = time.monotonic()
-        while not admin.get(f"/api/v1/namespaces/{house}/serviceaccounts/default").granted:
-            assert time.monotonic() - began < 20, "no pod can be made: its account is missing"
-            time.sleep(0.1)
+        account = f"/api/v1/namespaces/{house}/serviceaccounts/default"
+        until(lambda: admin.get(account).granted, 20, "pods can be made: their account is there")
         yield at
 
 

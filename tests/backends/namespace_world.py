@@ -5,7 +5,7 @@ import json
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,17 +176,3 @@ def decoded(secret: Manifest) -> dict[str, str]:
 def empty(wish: Intent) -> State:
     """What is observed where there is nothing."""
     return State(wish.tenant.id, wish.owner)
-
-
-def eventually(look: Callable[[], object], within: float = 10) -> None:
-    """The look succeeds in time: controllers count quotas and make service accounts when they come to it."""
-    deadline = time.monotonic() + within
-    while True:
-        try:
-            look()
-        except (AssertionError, BackendError):
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return

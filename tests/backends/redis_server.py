@@ -1,8 +1,6 @@
 """Private Redis servers for tests that stop them, and what tests of Redis share."""
 
-import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +9,7 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from tests.patience import free_port, until
 from tests.support import ROOT
 
 from matrixhub.api.realtimecluster import RealtimeCluster
@@ -21,16 +20,6 @@ from matrixhub.backends.redis.state import State
 ADMIN, ADMIN_PASSWORD, ROOT_PASSWORD = "matrixhub", "an-admin-of-redis", "the-root-of-redis"
 RIGHTS = (ROOT / "manifests/admin-rights/redis.acl").read_text(encoding="utf-8").split()
 SECRET = {"username": ADMIN, "password": ADMIN_PASSWORD}
-
-
-def free_port() -> int:
-    """A port nobody uses, low enough for a cluster's bus port, 10000 above, to exist."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < 55000:
-            return port
 
 
 class Server:
@@ -70,7 +59,7 @@ class Server:
         words = ["redis-server", str(self._config), *(["--sentinel"] if self._sentinel else [])]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(words, stdout=log, stderr=log)
-        eventually(self._answers)
+        until(self._answers, 15)
 
     def stop(self) -> None:
         """It is gone, without a farewell."""
@@ -95,14 +84,6 @@ class Server:
                 return bool(root.ping())
         except redis.ConnectionError:
             return False
-
-
-def eventually(condition: Any, seconds: float = 15.0) -> None:
-    """The condition holds before long."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.05)
 
 
 def redis_cluster(*nodes: str, **spec: Any) -> RealtimeCluster:

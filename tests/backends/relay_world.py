@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from tests.backends.kafka_clients import Hub
+from tests.patience import free_port, until
 from tests.programs import Program
 from tests.support import ROOT, cluster
 from websockets.exceptions import ConnectionClosed
@@ -45,19 +46,6 @@ TOPICS = [{"domain": DOMAIN, "events": ["posted", "removed"], "partitions": 3, "
 ROUTES = [{"topics": f"*.{DOMAIN}.*", "channel": "{domain}", "event": "{event}"}]
 
 
-def until(done: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """It was done within the time, or the test fails."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:.0f} s"
-        time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 class Process(abc.ABC):
     """A program that is started, asked to end, or killed; its log is in `folder`."""
 
@@ -81,6 +69,11 @@ class Process(abc.ABC):
         status = self.process.wait(25)
         assert "Traceback" not in self.said(), self.said()
         return status
+
+    def _lives(self) -> None:
+        """Nobody waits for one that has ended."""
+        if self.process is None or self.process.poll() is not None:
+            pytest.fail(self.said()[-2000:])
 
     def said(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
@@ -241,11 +234,10 @@ class Gateway(Process):
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(self._command, stdout=log, stderr=log, env=self._environment)
-        until(self._ready, "the gateway's start")
+        until(self._ready, PATIENCE, "the gateway's start")
 
     def _ready(self) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.said()[-2000:]
+        self._lives()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/up/{CANARY}", timeout=2) as answer:
                 return bool(answer.status == 200)
@@ -273,7 +265,7 @@ class RelayProcess(Process):
 
     def start(self) -> None:
         self.process = Program(self._words, self._environment, self._log)
-        until(lambda: self.answers("readyz"), "the relay's start")
+        until(lambda: self.answers("readyz"), PATIENCE, "the relay's start")
 
     def end(self) -> None:
         """The process is gone, and has told its group, which otherwise waits for it in the next test."""
@@ -284,8 +276,7 @@ class RelayProcess(Process):
         self.kill()
 
     def answers(self, path: str) -> bool:
-        assert self.process is not None
-        assert self.process.poll() is None, self.said()[-2000:]
+        self._lives()
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=2) as answer:
                 return bool(answer.status == 200)
@@ -334,10 +325,12 @@ class Browser:
         return set(numbers) <= set(self.seen[event])
 
     def wait_for(self, numbers: range, event: str = "posted") -> None:
-        with contextlib.suppress(AssertionError):
-            until(lambda: self.has(numbers, event), "their arrival")
-        missing = sorted(set(numbers) - set(self.seen[event]))
-        assert not missing, f"{len(missing)} of {len(numbers)} did not arrive, such as {missing[:10]}"
+        def arrived() -> bool:
+            missing = sorted(set(numbers) - set(self.seen[event]))
+            assert not missing, f"{len(missing)} of {len(numbers)} did not arrive, such as {missing[:10]}"
+            return True
+
+        until(arrived, PATIENCE, "their arrival")
 
     def first_seen(self, event: str = "posted") -> dict[int, list[int]]:
         """By partition, the numbers in the order in which they were seen for the first time."""

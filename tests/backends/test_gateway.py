@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.backends.postgres_world import World, world
+from tests.patience import until
 from tests.support import ROOT, cluster, intent
 
 from matrixhub import metrics
@@ -288,12 +289,8 @@ def test_a_quota_in_the_way_is_told_in_kubernetes_own_words(gateways: Gateways) 
     def told() -> str:
         return " ".join(finding.message for finding in gateways.client.prepare().findings)
 
-    for _ in range(50):
-        if "exceeded quota" in told():
-            break
-        subprocess.run(["sleep", "0.2"], check=True)
+    until(lambda: "exceeded quota: none" in told(), 15)
     assert "0 of 2 pods are ready" in told()
-    assert "exceeded quota: none" in told()
     gateways.kubectl(*space, "delete", "quota", "none")
 
 
@@ -303,11 +300,8 @@ def test_an_image_that_is_not_there_is_told_with_the_kubelets_words(gateways: Ga
     def told() -> str:
         return " ".join(finding.message for finding in gateways.client.prepare().findings)
 
-    for _ in range(100):
-        if "ErrImageNeverPull" in (said := told()):
-            break
-        subprocess.run(["sleep", "0.2"], check=True)
-    assert "0 of 2 pods are ready: ErrImageNeverPull" in said
+    until(lambda: "ErrImageNeverPull" in told(), 30)
+    assert "0 of 2 pods are ready: ErrImageNeverPull" in (said := told())
     assert "localhost/nothing:1.2" in said
 
 

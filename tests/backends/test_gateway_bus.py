@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from tests.backends.redis_server import Server, free_port, redis_cluster
+from tests.backends.redis_server import Server, redis_cluster
 from tests.backends.test_gateway_process import certified
 from tests.backends.test_redis_nodes import pair, sentinels
+from tests.patience import free_port
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner, ServiceAccount

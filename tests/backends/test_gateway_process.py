@@ -17,8 +17,9 @@ import pusher
 import pytest
 from pusher.errors import PusherError
 from tests.backends.postgres_world import World, world
-from tests.backends.redis_server import SECRET, Server, eventually, free_port
+from tests.backends.redis_server import SECRET, Server
 from tests.backends.test_redis_nodes import pair, sentinels
+from tests.patience import free_port, until
 from tests.support import cluster
 from websockets.exceptions import InvalidMessage, WebSocketException
 from websockets.sync.client import connect
@@ -71,7 +72,7 @@ class Gateway:
             return 0
 
     def ready(self) -> "Gateway":
-        eventually(lambda: self.status() == 200 or self.process.poll() is not None, 20)
+        until(lambda: self.status() == 200 or self.process.poll() is not None, 20)
         assert self.status() == 200, self.log.read_text()
         return self
 
@@ -125,7 +126,7 @@ class Place:
         self.redis.close()
         login, root = self.account.login, self.world.root
         self.world.admin.execute(f'REVOKE CONNECT ON DATABASE "{self.world.database}" FROM "{login}"')
-        eventually(lambda: root.execute("SELECT FROM pg_stat_activity WHERE usename = %s", [login]).fetchone() is None)
+        until(lambda: root.execute("SELECT FROM pg_stat_activity WHERE usename = %s", [login]).fetchone() is None, 15)
         root.execute(f'DROP SCHEMA "{login}" CASCADE; DROP ROLE "{login}"')
 
 
@@ -253,7 +254,7 @@ def test_a_gateway_shows_the_certificate_that_it_was_given(
         except OSError:
             return False
 
-    eventually(answers)
+    until(answers, 15)
     with connect(url(gateway).replace("ws:", "wss:"), ssl=trust) as socket:
         assert "connection_established" in str(socket.recv(5))
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -285,7 +286,7 @@ def test_after_a_restart_of_redis_gateways_find_their_user_and_one_another_again
     time.sleep(2)  # meanwhile they are refused: nobody knows their user
     assert here.redis.pulse()
     carries(one, other)
-    eventually(lambda: one.status() == other.status() == 200, 10)
+    until(lambda: one.status() == other.status() == 200, 10)
     assert one.process.poll() is None
 
 
@@ -301,7 +302,7 @@ def test_a_gateway_that_postgres_refuses_never_finds_the_probes_app(
     here = place(redis_of(server.address))
     here.gateway().ready()
     lost = here.gateway(DATABASE_POSTGRES_PASSWORD="wrong")
-    eventually(lambda: lost.status("/live") == 200)
+    until(lambda: lost.status("/live") == 200, 15)
     assert lost.status() == 404
 
 

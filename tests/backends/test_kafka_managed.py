@@ -1,6 +1,5 @@
 """What the operator keeps true in the real Kafka: drift, strangers' objects, retaining, deleting, half-done work."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.backends.kafka_clients import (
     secret,
     send,
 )
+from tests.patience import until
 
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.backends.kafka.session import messages
@@ -30,6 +30,7 @@ from kafka.errors import TopicAuthorizationFailedError  # isort: skip
 DRIFTER = "ka-drift"
 TOPIC = f"{DRIFTER}.exams.started"
 USER = f"tenant-{DRIFTER}"
+SHOWN = "the broker shows what the controller has written"
 SHARE = {"producerByteRate": "1Mi", "requestPercentage": 50, "storage": "1Gi"}
 
 
@@ -144,19 +145,10 @@ def test_drift_is_repaired_and_told(hub: Hub, drift: str) -> None:
     before = hub.observe(wish)
     alter(hub)
     if expected:
-        eventually(lambda: hub.observe(wish) != before)
+        until(lambda: hub.observe(wish) != before, 10, SHOWN)
     assert hub.converge(wish) == expected
     assert can_log_in(hub.login(DRIFTER))
     remove_acls(hub, "User:auditor")
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    """The broker reads a moment later what the controller has written."""
-    for _ in range(200):
-        if true():
-            return
-        time.sleep(0.02)
-    raise AssertionError("it never came true")
 
 
 def from_the_start(who: Login, topic: str) -> Any:
@@ -178,7 +170,7 @@ def test_a_look_alike_topic_is_a_conflict_and_is_never_touched(hub: Hub) -> None
     assert read(from_the_start(hub.root, topic)) == [b"theirs"]
     hub.root.close()
     hub.root.admin().delete_topics([topic])
-    eventually(lambda: not hub.observe(hub.intent("ka-alike")).topics)
+    until(lambda: not hub.observe(hub.intent("ka-alike")).topics, 10, SHOWN)
     hub.converge(hub.intent("ka-alike"))
 
 
@@ -194,7 +186,7 @@ def test_a_look_alike_beside_a_tenants_topics_stays_when_the_tenant_goes(hub: Hu
 def test_a_look_alike_user_is_a_conflict_and_is_never_touched(hub: Hub) -> None:
     set_login(hub, "SCRAM-SHA-512", "tenant-ka-person", secret("ka-person"))
     wish = hub.intent("ka-person")
-    eventually(lambda: bool(hub.observe(wish).logins))
+    until(lambda: hub.observe(wish).logins, 10, SHOWN)
     with pytest.raises(Conflict, match="a SCRAM login for user tenant-ka-person, which Matrix Hub did not make"):
         hub.steps(wish)
     assert hub.converge(hub.intent("ka-person", Phase.DELETED)) == []

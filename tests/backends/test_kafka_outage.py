@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.backends.kafka_clients import Hub, hub_on, kafka_cluster
+from tests.patience import free_port, until
 from tests.support import ROOT
 
 from matrixhub.backends.kafka.client import Client
@@ -79,27 +80,22 @@ allow.everyone.if.no.acl.found=true
         self._write(authorizer=authorizer)
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(self._java("kafka.Kafka", str(self._settings)), stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            assert self._process.poll() is None, (self._folder / "log").read_text(encoding="utf-8")[-2000:]
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        raise AssertionError("the private broker did not start")
+        until(self._listens, 60, "the private broker's start")
+
+    def _listens(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            pytest.fail((self._folder / "log").read_text(encoding="utf-8")[-2000:])
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
@@ -137,9 +133,7 @@ def private(broker: Broker, stand: Mapping[str, str]) -> Iterator[Hub]:
 def test_brokers_that_let_everybody_in_are_findings(private: Hub) -> None:
     entry = messages.CreateAclsRequest.AclCreation(2, "ka-", 4, "User:*", "*", 3, 3)
     private.admin.raw(messages.CreateAclsRequest(creations=[entry]))
-    deadline = time.monotonic() + 10
-    while len(private.client.prepare().findings) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
+    until(lambda: len(private.client.prepare().findings) >= 2, 10, "both are found")
     survey = private.client.prepare()
     assert survey.version.startswith("4.")
     assert {finding.reason for finding in survey.findings} == {"OpenByDefault", "WildcardPrincipal"}

@@ -12,10 +12,10 @@ from tests.backends.namespace_world import (
     World,
     decoded,
     empty,
-    eventually,
     reading,
     world,
 )
+from tests.patience import until
 from tests.wire import Wire
 
 from matrixhub import metrics
@@ -204,7 +204,7 @@ def test_deleted_is_done_when_the_namespace_is_really_gone(world: World) -> None
     assert isinstance(applied.error, Transient)
     assert applied.error.reason == "Deleting"
     assert applied.error.retry_after is None, "the watch tells of its end; looks grow rarer"
-    eventually(lambda: says_what_it_waits_for(world, gone))
+    until(lambda: says_what_it_waits_for(world, gone), 10)
     with pytest.raises(Transient, match="tenant-ns-gone is being deleted"):
         world.round(world.intent("ns-gone"))
     world.meddle("Secret", "held", "ns-gone", {"metadata": {"finalizers": None}})
@@ -214,10 +214,10 @@ def test_deleted_is_done_when_the_namespace_is_really_gone(world: World) -> None
     assert world.get("ClusterRoleBinding", naming.cluster_role("ns-gone")) is None
 
 
-def says_what_it_waits_for(world: World, gone: Intent) -> None:
+def says_what_it_waits_for(world: World, gone: Intent) -> bool:
     (applied,) = world.round(gone).values()
     assert applied.error
-    assert "example.org/hold" in applied.error.message
+    return "example.org/hold" in applied.error.message
 
 
 def test_removal_works_when_nothing_exists(world: World) -> None:

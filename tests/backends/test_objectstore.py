@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.backends.objectstore import RIGHTS, HttpWire, Root, converge, fetched, minio_admin, refused, round_of, s3
+from tests.patience import until
 from tests.support import cluster, intent
 
 from matrixhub.api import naming
@@ -373,11 +373,9 @@ def test_what_all_tenants_store_is_told_by_one_request_more(
 ) -> None:
     own(root, OWN).put_object(Bucket=bucket(OWN), Key=key(OWN), Body=b"x" * 5000)
     wanted = {bucket(OWN): len(b"first") + 5000, bucket(OTHER): len(b"first")}
-    metered, deadline = Client(hub, admin(stand), metered=True), time.monotonic() + 100
-    with contextlib.closing(metered):
-        while not wanted.items() <= (stored := metered.prepare().stored).items() and time.monotonic() < deadline:
-            time.sleep(0.5)
-    assert stored.items() >= wanted.items(), "all versions are counted"
+    with contextlib.closing(Client(hub, admin(stand), metered=True)) as metered:
+        until(lambda: metered.prepare().stored.items() >= wanted.items(), 100, "all versions are counted")
+        stored = metered.prepare().stored
     assert all(name.startswith("hub-") for name in stored)
     assert client.prepare().stored == {}, "not asked for"
     assert asked(stand, metered=True) == asked(stand, metered=False) + 1

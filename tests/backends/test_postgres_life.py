@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 from tests.backends.postgres_world import World, superuser, world
+from tests.patience import until
 from tests.wire import Wire
 
 from matrixhub.backends.contract import Applied, Intent, Owner, Phase
@@ -402,9 +403,7 @@ def test_a_server_that_speaks_no_tls_is_told(world: World) -> None:
     world.root.execute("ALTER SYSTEM SET ssl = off")
     world.root.execute("SELECT pg_reload_conf()")
     try:
-        deadline = time.monotonic() + 10
-        while world.root.execute("SHOW ssl").fetchone() != ("off",) and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until(lambda: world.root.execute("SHOW ssl").fetchone() == ("off",), 10, "the server has read its settings")
         with pytest.raises(Rejected, match="speaks no TLS") as error:
             world.other_client(sslMode="require").prepare()
     finally:

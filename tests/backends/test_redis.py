@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import redis
-from tests.backends.redis_server import RIGHTS, converge, free_port, login, redis_cluster, step
+from tests.backends.redis_server import RIGHTS, converge, login, redis_cluster, step
+from tests.patience import free_port
 from tests.support import cluster, intent
 
 from matrixhub.backends.contract import Intent, Owner, Phase

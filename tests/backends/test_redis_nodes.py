@@ -16,12 +16,11 @@ from tests.backends.redis_server import (
     SECRET,
     Server,
     converge,
-    eventually,
-    free_port,
     login,
     redis_cluster,
     step,
 )
+from tests.patience import free_port, until
 from tests.support import intent
 
 from matrixhub.api.realtimecluster import RealtimeCluster
@@ -210,7 +209,7 @@ def test_what_was_shut_stays_shut_when_the_server_reads_its_acl_file(tmp_path: P
         converge(client, intent("green", cluster, Phase.RETAINED), intent("blue", cluster, Phase.SUSPENDED))
         # A server that was slow to save is not asked again at once: the next pulse does it.
         file = tmp_path / str(server.port) / "users.acl"
-        eventually(lambda: client.pulse() and "tenant-green" not in file.read_text())
+        until(lambda: client.pulse() and "tenant-green" not in file.read_text(), 15)
         server.restart()
         assert users(server) == ["tenant-blue"]
         with login(server.port, blue) as blocked, pytest.raises(redis.AuthenticationError):
@@ -260,7 +259,7 @@ def test_every_listed_node_gets_the_user(pair: tuple[Server, Server]) -> None:
     assert converge(client, green) == [f"Created ACL user tenant-green on {replica.address}"]
     with login(master.port, green) as writer, login(replica.port, green) as reader:
         writer.set("tenant:green:a", "1")
-        eventually(lambda: reader.get("tenant:green:a") == "1")
+        until(lambda: reader.get("tenant:green:a") == "1", 15)
     converge(client, intent("green", cluster, Phase.DELETED))
     assert users(master) == users(replica) == []
     with master.root() as root:
@@ -292,7 +291,7 @@ def sentinels(pair: tuple[Server, Server], tmp_path: Path) -> Iterator[RealtimeC
     ]
     with Server(tmp_path, *options, sentinel=True) as sentinel:
         with sentinel.root() as asked:
-            eventually(lambda: len(asked.sentinel_slaves("hub")) == 1)
+            until(lambda: len(asked.sentinel_slaves("hub")) == 1, 15)
         yield redis_cluster("127.0.0.1:1", sentinel.address, mode="sentinel", masterName="hub")
 
 
@@ -316,7 +315,7 @@ def test_master_and_replicas_are_found_through_sentinels(
     before = client.pulse()
     replica.start()
     time.sleep(0.1)
-    eventually(lambda: client.pulse() != before, seconds=10)
+    until(lambda: client.pulse() != before, 10)
     converge(client, gone, blue)
     assert users(master) == users(replica) == ["tenant-blue"]
     client.close()
@@ -330,13 +329,13 @@ def test_a_failover_is_followed(pair: tuple[Server, Server], sentinels: Realtime
     with login(master.port, green) as writer:
         writer.set("tenant:green:a", "1")
     with replica.root() as root:
-        eventually(lambda: root.dbsize() == 1)
+        until(lambda: root.dbsize() == 1, 15)
         master.stop()
-        eventually(lambda: root.role()[0] == "master", seconds=20)
+        until(lambda: root.role()[0] == "master", 20)
     with login(replica.port, green) as writer:
         assert writer.set("tenant:green:b", "1")
     master.start()
-    eventually(lambda: client.pulse().count("=") == 2)
+    until(lambda: client.pulse().count("=") == 2, 15)
     converge(client, intent("green", sentinels, Phase.DELETED))
     with replica.root() as root:
         assert root.dbsize() == 0
@@ -365,7 +364,7 @@ def trio(tmp_path: Path) -> Iterator[list[Server]]:
                     root.execute_command("CLUSTER MEET", "127.0.0.1", a.port)
         for server in servers:
             with server.root() as root:
-                eventually(lambda asked=root: asked.cluster("INFO")["cluster_state"] == "ok")
+                until(lambda asked=root: asked.cluster("INFO")["cluster_state"] == "ok", 15)
         yield servers
 
 
@@ -397,7 +396,7 @@ def test_a_cluster_is_served_on_all_its_nodes(trio: list[Server]) -> None:
                     direct.execute_command("CLUSTER", *wide.split())
     trio[2].restart()
     assert converge(client, green) == [f"Created ACL user tenant-green on {trio[2].address}"]
-    eventually(lambda: not step(client, [intent("green", cluster, Phase.DELETED)])[0]["green"].error)
+    until(lambda: not step(client, [intent("green", cluster, Phase.DELETED)])[0]["green"].error, 15)
     for server in trio:
         with server.root() as root:
             assert root.dbsize() == 0

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import redis
-from tests.backends.redis_server import SECRET, Server, converge, eventually, login, redis_cluster
+from tests.backends.redis_server import SECRET, Server, converge, login, redis_cluster
 from tests.backends.test_redis_isolation import every_command, words
+from tests.patience import until
 from tests.support import intent
 
 from matrixhub.backends.contract import Owner, ServiceAccount, Survey
@@ -128,7 +129,7 @@ def test_no_command_is_granted_beyond_the_list(server: Server, client: Client) -
 def test_it_is_back_with_the_first_pulse_after_a_restart(server: Server, client: Client) -> None:
     server.restart()
     assert not works(server)
-    eventually(lambda: client.pulse() and works(server))
+    until(lambda: client.pulse() and works(server), 15)
     assert client.prepare().repaired == (f"Created ACL user {NAME} on {server.address}",)
 
 
@@ -197,10 +198,10 @@ def test_a_user_that_left_does_not_come_back_with_the_acl_file(tmp_path: Path) -
         client.prepare()
         client.close()
         server.restart()
-        eventually(lambda: works(server))
+        until(lambda: works(server), 15)
         assert left(server).vacated
         server.restart()
-        eventually(lambda: server.root().ping())
+        until(lambda: server.root().ping(), 15)
         assert not works(server)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from tests.backends.kafka_clients import send
-from tests.backends.relay_world import DOMAIN, World, until, world_on
+from tests.backends.relay_world import DOMAIN, PATIENCE, World, world_on
+from tests.patience import until
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Phase
@@ -76,7 +77,7 @@ def test_a_restarted_broker_loses_nothing(world: World) -> None:
     world.produce(ONE, range(3000, 3300))
     browser.wait_for(range(3300))
     assert browser.in_order()
-    until(lambda: relay.answers("readyz"), "the relay's return to its group")
+    until(lambda: relay.answers("readyz"), PATIENCE, "the relay's return to its group")
 
 
 def test_a_relay_that_leaves_and_one_that_is_killed_lose_nothing(world: World) -> None:
@@ -89,7 +90,7 @@ def test_a_relay_that_leaves_and_one_that_is_killed_lose_nothing(world: World) -
     world.produce(ONE, range(6000, 6300))
     browser.wait_for(range(6300))
     assert browser.in_order()
-    until(lambda: stays.metric("matrixhub_relay_partitions") == 12, "the last relay's owning every partition")
+    until(lambda: stays.metric("matrixhub_relay_partitions") == 12, PATIENCE, "the last relay's owning every partition")
 
 
 def test_rebalances_in_quick_succession_leave_no_relay_out(world: World) -> None:
@@ -98,8 +99,12 @@ def test_rebalances_in_quick_succession_leave_no_relay_out(world: World) -> None
     for phase in (Phase.ACTIVE, Phase.DELETED) * 3:
         for storm in range(3):
             world.tenant(f"rl-storm-{storm}", phase)
-    until(lambda: all(relay.answers("readyz") for relay in relays), "every relay's return to its group", 45)
-    until(lambda: sum(relay.metric("matrixhub_relay_partitions") for relay in relays) == 12, "everything's being owned")
+    until(lambda: all(relay.answers("readyz") for relay in relays), 45, "every relay's return to its group")
+    until(
+        lambda: sum(relay.metric("matrixhub_relay_partitions") for relay in relays) == 12,
+        PATIENCE,
+        "everything's being owned",
+    )
     browser = world.browser(ONE)
     world.produce(ONE, range(300))
     browser.wait_for(range(300))
@@ -109,7 +114,7 @@ def test_a_relay_that_leaves_makes_nobody_publish_again(world: World) -> None:
     stays, leaves = world.relay(), world.relay()
     browser = world.browser(ONE)
     world.produce(ONE, range(2000))
-    until(lambda: len(browser.texts) > 100, "the first events")
+    until(lambda: len(browser.texts) > 100, PATIENCE, "the first events")
     assert leaves.stop() == 0
     browser.wait_for(range(2000))
     assert len(browser.texts) == 2000, f"one left: {leaves.said()}\nthe other: {stays.said()}"
@@ -131,7 +136,9 @@ def test_poison_goes_to_the_dead_letters_with_its_reason_and_the_rest_goes_on(wo
     consumer.assign([TopicPartition(naming.dead_letters(ONE), 0)])
     letters: list[Any] = []
     until(
-        lambda: bool(letters.extend(r for b in consumer.poll(200).values() for r in b)) or len(letters) >= 3, "letters"
+        lambda: bool(letters.extend(r for b in consumer.poll(200).values() for r in b)) or len(letters) >= 3,
+        PATIENCE,
+        "letters",
     )
     told = [{name.removeprefix("matrixhub-"): text.decode() for name, text in letter.headers} for letter in letters]
     assert [(letter.value, letter.key) for letter in letters] == [
@@ -154,8 +161,8 @@ def test_a_suspended_tenants_records_wait_and_nobody_elses(world: World) -> None
     world.produce(ONE, range(300))
     world.produce(TWO, range(300))
     browsers[TWO].wait_for(range(300))
-    until(lambda: relay.metric("matrixhub_relay_waiting_tenants") == 1, "the tenant's waiting")
-    until(lambda: relay.metric("matrixhub_relay_buffered_bytes") == 0, "letting go of what was fetched of it")
+    until(lambda: relay.metric("matrixhub_relay_waiting_tenants") == 1, PATIENCE, "the tenant's waiting")
+    until(lambda: relay.metric("matrixhub_relay_buffered_bytes") == 0, PATIENCE, "letting go of what was fetched of it")
     before = relay.metric("matrixhub_relay_events_total")
     time.sleep(2.5)
     assert relay.metric("matrixhub_relay_events_total") == before
@@ -207,7 +214,7 @@ def test_nobody_reads_a_password_in_a_relays_log(world: World) -> None:
     relay = world.relay()
     world.produce(ONE, range(3))
     send(world.hub.login(ONE).producer(), naming.topic(ONE, DOMAIN, "posted"), b"\xff")
-    until(lambda: relay.metric("matrixhub_relay_dead_letters_total") == 1, "the dead letter")
+    until(lambda: relay.metric("matrixhub_relay_dead_letters_total") == 1, PATIENCE, "the dead letter")
     assert relay.stop() == 0
     said = relay.said()
     assert "password" not in said

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from tests.chart.release import CHART, NAMESPACE, Release, rendered
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import until
 from tests.support import stand_variables
 
 from demo import cluster as demo

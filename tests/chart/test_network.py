@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from tests.chart.release import CHART, Release
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
 from tests.e2e.reach import Places, Pod, listening, namespace, policy, reached, removed, started
+from tests.patience import until
 
 TENANT, PROMETHEUS = f"asks-{secrets.token_hex(2)}", "chart-prometheus"
 

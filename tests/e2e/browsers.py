@@ -204,13 +204,3 @@ def admits_by_now(host: str, port: int, key: str) -> bool:
 
 def signature(secret: str, text: str) -> str:
     return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-
-
-def seconds_until(condition: Callable[[], bool], limit: float) -> float:
-    """The seconds after which it held; fails when it does not within the limit."""
-    began = time.monotonic()
-    while not condition():
-        if time.monotonic() - began > limit:
-            pytest.fail(f"not within {limit} s")
-        time.sleep(0.1)
-    return time.monotonic() - began

@@ -4,28 +4,17 @@ import base64
 import contextlib
 import json
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
-import pytest
 from tests.e2e.looks import Looks
+from tests.patience import free_port, until
 from tests.programs import Program
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SETTINGS = {
@@ -193,20 +182,6 @@ def objects(held: Mapping[str, str], **options: Any) -> Any:
         aws_secret_access_key=held["secretKey"],
         **options,
     )
-
-
-def until(condition: Callable[[], object], seconds: float, what: str = "") -> float:
-    """The seconds after which the condition held; fails when it does not within `seconds`."""
-    began = time.monotonic()
-    last: object = None
-    while time.monotonic() - began < seconds:
-        try:
-            if last := condition():
-                return time.monotonic() - began
-        except AssertionError as error:
-            last = error
-        time.sleep(0.2)
-    pytest.fail(f"not within {seconds} s: {what or condition} (last: {last})")
 
 
 @contextlib.contextmanager

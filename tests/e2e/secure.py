@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import redis
 from kafka import KafkaConsumer, KafkaProducer
-from tests.e2e.hub import Hub, objects, until
+from tests.e2e.hub import Hub, objects
+from tests.patience import until
 from websockets.sync.client import connect
 
 from demo.cluster import get

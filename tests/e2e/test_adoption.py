@@ -5,7 +5,8 @@ import uuid
 from typing import Any
 
 import psycopg
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import until
 
 TENANT = "adopt-a"
 MAIN = ("-n", "matrixhub", "realtimecluster", "main")

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from kafka.admin import KafkaAdminClient
 from kafka.errors import TopicAuthorizationFailedError
-from tests.e2e.hub import Hub, stopped, until
+from tests.e2e.hub import Hub, stopped
 from tests.e2e.test_drift import retention
 from tests.e2e.told import TOPIC, administrator, lines, operators_page, records, value
+from tests.patience import until
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.kafka.reads import describe_topics

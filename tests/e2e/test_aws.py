@@ -1,13 +1,13 @@
 """AWS chooses its own access keys: they find their way from IAM into the tenant's Secret. `moto` stands for AWS."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import boto3
 import pytest
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import free_port, until
 
 NAME = "aws-school"
 
@@ -15,9 +15,7 @@ NAME = "aws-school"
 @pytest.fixture
 def aws(hub: Hub) -> Iterator[str]:
     """The URL of an AWS of our own, named by a RealtimeCluster `aws`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

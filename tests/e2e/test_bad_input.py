@@ -3,8 +3,9 @@
 import base64
 import json
 
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
 from tests.e2e.told import operators_page, records
+from tests.patience import until
 
 
 def cluster(hub: Hub, name: str, **backends: object) -> dict[str, object]:

@@ -5,7 +5,8 @@ import base64
 import psycopg
 import redis
 from tests.e2e import admins
-from tests.e2e.hub import Hub, stopped, until
+from tests.e2e.hub import Hub, stopped
+from tests.patience import until
 
 
 def client(hub: Hub, tenant: str) -> redis.Redis:

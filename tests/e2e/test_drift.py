@@ -21,7 +21,8 @@ from kafka.admin import (
     ResourceType,
 )
 from tests.e2e import admins
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import until
 
 NAME = "drift"
 SPEC = {

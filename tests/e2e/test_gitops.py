@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.e2e.hub import CHECKOUT, Hub, stopped, until
+from tests.e2e.hub import CHECKOUT, Hub, stopped
+from tests.patience import until
 
 from stand import recipes
 

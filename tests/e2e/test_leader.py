@@ -12,9 +12,10 @@ from time import monotonic, sleep
 import psycopg
 import pytest
 import redis
-from tests.e2e.hub import Hub, Operator, until
+from tests.e2e.hub import Hub, Operator
 from tests.e2e.told import page, value
 from tests.e2e.wire import reached_by, wire_to_api_server
+from tests.patience import until
 
 from matrixhub.kube.election import DURATION
 from matrixhub.leader import LOST

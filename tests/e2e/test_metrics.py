@@ -10,8 +10,9 @@ import pytest
 from tests.alerts.expressions import used
 from tests.backends.objectstore import Root
 from tests.e2e.browsers import admits_by_now, raw
-from tests.e2e.hub import Hub, objects, until
+from tests.e2e.hub import Hub, objects
 from tests.e2e.told import families, operators_page, page, value
+from tests.patience import until
 
 from demo.event import gateways, seen
 from matrixhub.backends.gateway.settings import METRICS_PORT

@@ -1,6 +1,7 @@
 """One look tells: conditions from the first second, nothing left on the resource, nothing changed by the same again."""
 
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import until
 
 from matrixhub.api.conditions import BACKEND_TYPES
 

@@ -5,7 +5,8 @@ import time
 
 import psycopg
 import pytest
-from tests.e2e.hub import Hub, stopped, until
+from tests.e2e.hub import Hub, stopped
+from tests.patience import until
 
 BACKENDS = {
     "postgres": "PostgresReady",

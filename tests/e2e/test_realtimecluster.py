@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import redis
-from tests.e2e.hub import Hub, stopped, until
+from tests.e2e.hub import Hub, stopped
+from tests.patience import until
 
 from demo.event import login, reader
 from matrixhub.api import naming

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import until
 
 MATRIXHUB = Path(sys.executable).with_name("matrixhub")
 SYSTEM = "matrixhub-system"

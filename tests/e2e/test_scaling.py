@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 from tests.e2e import admins
-from tests.e2e.hub import Hub, until
+from tests.e2e.hub import Hub
+from tests.patience import until
 
 from demo.event import login
 from demo.sockets import Sockets

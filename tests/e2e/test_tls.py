@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.backends.redis_server import SECRET, Server, free_port
+from tests.backends.redis_server import SECRET, Server
 from tests.certificates import Authority
 from tests.e2e.hub import Hub
 from tests.e2e.secure import (
@@ -21,6 +21,7 @@ from tests.e2e.secure import (
     pods,
     realtimecluster,
 )
+from tests.patience import free_port
 from tests.support import ROOT
 
 from matrixhub.api import naming

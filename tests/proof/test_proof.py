@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 from tests.chart.release import CHART, NAMESPACE, Release
-from tests.e2e.hub import Hub, Operator, objects, until
+from tests.e2e.hub import Hub, Operator, objects
+from tests.patience import until
 from tests.proof.shares import shares
 from tests.proof.traffic import School, Traffic
 
