@@ -58,23 +58,21 @@ def test_kubernetes_objects_are_back_within_5_seconds(hub: Hub, tenant: str):
     kinds = {kind: hub.get(kind, "-n", space)["items"] for kind in ("resourcequota", "networkpolicy", "rolebinding")}
     quota, policy, binding = (items[0]["metadata"]["name"] for items in kinds.values())
 
-    def check(repaired: Callable[[], object]) -> None:
-        assert until(repaired, 5) < 5
-
     hub.kubectl("-n", space, "delete", "secret", "postgres")
-    check(lambda: hub.exists("-n", space, "secret", "postgres"))
+    until(lambda: hub.exists("-n", space, "secret", "postgres"), 5)
     assert hub.secret(tenant, "postgres")["password"] == password
     hub.kubectl("-n", space, "patch", "secret", "redis", "--type=merge", "-p", '{"stringData":{"password":"mine"}}')
-    check(lambda: hub.secret(tenant, "redis")["password"] != "mine")
+    until(lambda: hub.secret(tenant, "redis")["password"] != "mine", 5)
     hub.kubectl("-n", space, "patch", "resourcequota", quota, "--type=merge", "-p", '{"spec":{"hard":{"pods":"999"}}}')
-    check(lambda: hub.get("resourcequota", quota, "-n", space)["spec"]["hard"]["pods"] == "10")
+    until(lambda: hub.get("resourcequota", quota, "-n", space)["spec"]["hard"]["pods"] == "10", 5)
     hub.kubectl("-n", space, "delete", "networkpolicy", policy)
-    check(lambda: hub.exists("-n", space, "networkpolicy", policy))
+    until(lambda: hub.exists("-n", space, "networkpolicy", policy), 5)
     hub.kubectl("-n", space, "delete", "rolebinding", binding)
-    check(lambda: hub.exists("-n", space, "rolebinding", binding))
+    until(lambda: hub.exists("-n", space, "rolebinding", binding), 5)
     hub.kubectl("label", "namespace", space, "pod-security.kubernetes.io/enforce=privileged", "--overwrite")
-    check(
-        lambda: hub.get("namespace", space)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    until(
+        lambda: hub.get("namespace", space)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted",
+        5,
     )
     until(lambda: any(reason == "DriftRepaired" for reason, _ in hub.events(tenant)), 10, "an Event")
     drift = hub.get("tenant", tenant)["status"]["drift"]
@@ -129,8 +127,9 @@ def repaired_by_resyncs(hub: Hub, tenant: str) -> None:
         checks["versioning"] = lambda: s3.get_bucket_versioning(Bucket=bucket).get("Status") == "Enabled"
         s3.delete_bucket_lifecycle(Bucket=bucket)
         checks["lifecycle"] = lambda: lifecycle(s3, bucket)
-        for what, repaired in checks.items():
-            until(repaired, 60, what)
+        changed = time.monotonic()
+        for what, repaired in checks.items():  # one minute for all of them together
+            until(repaired, 60 - (time.monotonic() - changed), what)
         until(lambda: len(hub.get("tenant", tenant)["status"].get("drift", [])) >= 4, 10, "told for each backend")
         for backend in ("postgres", "redis", "kafka", "objectstore"):
             until(lambda backend=backend: backend in repairs(hub, tenant), 10, f"an Event tells of {backend}")
@@ -145,7 +144,7 @@ def repaired_by_resyncs(hub: Hub, tenant: str) -> None:
         database.execute("drop table public.drift_notes")
 
 
-def test_a_restarted_redis_serves_everybody_again(hub: Hub, tenant: str):
+def test_a_restarted_redis_serves_everybody_again_within_5_seconds(hub: Hub, tenant: str):
     hub.stand("restart", "redis")
     uri = hub.secret(tenant, "redis")["uri"]
 
@@ -155,7 +154,7 @@ def test_a_restarted_redis_serves_everybody_again(hub: Hub, tenant: str):
         except redis.RedisError:
             return False
 
-    assert until(served, 30) < 30
+    until(served, 5)
 
 
 PUBLIC = """{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},
