@@ -21,7 +21,7 @@ def until(condition: Callable[[], object], seconds: float, what: str = "") -> fl
             holds, last = False, error
         passed = time.monotonic() - began
         if passed >= seconds:
-            pytest.fail(f"not within {seconds} s: {what or condition} (last: {last})")
+            pytest.fail(f"not within {seconds:.3g} s: {what or condition} (last: {last})")
         if holds:
             return passed
         time.sleep(min(max(passed / 20, 0.02), 0.2))  # short waits are measured finely, long ones cost little
