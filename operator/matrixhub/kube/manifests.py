@@ -14,6 +14,8 @@ SEAL = f"{naming.GROUP}/config"
 """The annotation by which pods are replaced when what they read at their start has changed."""
 NOBODY = 65532
 """The user that distroless images run as."""
+PROGRESS_SECONDS = 120
+"""How long a change may take to reach a pod before it is told that it does not."""
 
 
 def owner_reference(cluster: RealtimeCluster) -> Manifest:
@@ -104,6 +106,40 @@ def pod(
         body["tolerations"] = list(spec.tolerations)
     metadata = {"labels": labels(cluster, component), "annotations": dict(spec.annotations)}
     return {"metadata": metadata, "spec": body}
+
+
+def deployment(selector: Mapping[str, str], template: Manifest, **more: int) -> Manifest:
+    """A Deployment's spec: one pod is replaced at a time, and none ends before another is ready.
+
+    Without `replicas`: the scaler alone writes that. `more` stands beside the rest.
+    """
+    return {
+        "selector": {"matchLabels": selector},
+        **more,
+        "progressDeadlineSeconds": PROGRESS_SECONDS,
+        "revisionHistoryLimit": 3,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": template,
+    }
+
+
+def budget(selector: Mapping[str, str]) -> Manifest:
+    """A PodDisruptionBudget's spec: one at a time; a pod that never gets ready keeps no node from being drained."""
+    return {
+        "selector": {"matchLabels": selector},
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+
+
+def probe(port: str, path: str, *, period: int, failures: int, tls: bool = False) -> Manifest:
+    """What the kubelet asks every `period` seconds; so many failures in a row count."""
+    return {
+        "httpGet": {"path": path, "port": port, "scheme": "HTTPS" if tls else "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 3,
+        "failureThreshold": failures,
+    }
 
 
 def resources(spec: Resources) -> dict[str, dict[str, str]]:

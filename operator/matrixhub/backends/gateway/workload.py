@@ -8,7 +8,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import ServiceAccount
 from matrixhub.backends.gateway import settings
 from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, gateway, stores
-from matrixhub.kube.manifests import described, pod, resources, sealed
+from matrixhub.kube.manifests import budget, deployment, described, pod, probe, resources, sealed
 from matrixhub.kube.mounts import Mounted, trusted
 from matrixhub.kube.resources import Manifest
 from matrixhub.tls import CERTIFICATE_KEYS
@@ -23,8 +23,6 @@ LEAVE_SECONDS = 5
 Measured: the endpoint is gone within 0.9 s.
 """
 SPARE_SECONDS = 20
-PROGRESS_SECONDS = 120
-"""How long a change may take to reach a pod before it is told that it does not."""
 
 
 def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
@@ -49,31 +47,10 @@ def manifests(cluster: RealtimeCluster, account: ServiceAccount, mounts: Sequenc
         ("ConfigMap", name, {"data": {CONFIG_FILE: config}}, {}),
         ("Service", name, {"spec": _service(spec, selector)}, spec.service.annotations),
         ("Service", f"{name}-metrics", {"spec": _metrics_service(selector)}, {}),
-        ("PodDisruptionBudget", name, {"spec": _budget(selector)}, {}),
-        ("Deployment", name, {"spec": _deployment(selector, template)}, {}),
+        ("PodDisruptionBudget", name, {"spec": budget(selector)}, {}),
+        ("Deployment", name, {"spec": deployment(selector, template, minReadySeconds=READY_SECONDS)}, {}),
     )
     return tuple(described(cluster, COMPONENT, *each) for each in objects)
-
-
-def _deployment(selector: dict[str, str], template: Manifest) -> Manifest:
-    """Without `replicas`: the scaler alone writes that."""
-    return {
-        "selector": {"matchLabels": selector},
-        "minReadySeconds": READY_SECONDS,
-        "progressDeadlineSeconds": PROGRESS_SECONDS,
-        "revisionHistoryLimit": 3,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "template": template,
-    }
-
-
-def _budget(selector: dict[str, str]) -> Manifest:
-    """One at a time; a gateway that never gets ready does not keep a node from being drained."""
-    return {
-        "selector": {"matchLabels": selector},
-        "maxUnavailable": 1,
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
-    }
 
 
 def _service(spec: Gateway, selector: dict[str, str]) -> Manifest:
@@ -96,6 +73,7 @@ def _volumes(cluster: RealtimeCluster, name: str) -> list[Manifest]:
 
 def _container(cluster: RealtimeCluster, spec: Gateway) -> Manifest:
     volumes = (settings.CONFIG, *(each.name for each in mounted(cluster)))
+    tls = spec.tls is not None
     return {
         "name": COMPONENT,
         "image": spec.image,
@@ -108,20 +86,11 @@ def _container(cluster: RealtimeCluster, spec: Gateway) -> Manifest:
         ],
         "resources": resources(spec.resources),
         # A gateway that could not read the table when it started never will: after 30 s it is started anew.
-        "startupProbe": _probe(spec, f"/up/{CANARY}", period=1, failures=30),
-        "readinessProbe": _probe(spec, f"/up/{CANARY}", period=5, failures=2),
-        "livenessProbe": _probe(spec, "/live", period=10, failures=3),
+        "startupProbe": probe("websocket", f"/up/{CANARY}", period=1, failures=30, tls=tls),
+        "readinessProbe": probe("websocket", f"/up/{CANARY}", period=5, failures=2, tls=tls),
+        "livenessProbe": probe("websocket", "/live", period=10, failures=3, tls=tls),
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
         "volumeMounts": [
             {"name": each, "mountPath": f"{settings.FOLDER}/{each}", "readOnly": True} for each in volumes
         ],
-    }
-
-
-def _probe(spec: Gateway, path: str, *, period: int, failures: int) -> Manifest:
-    return {
-        "httpGet": {"path": path, "port": "websocket", "scheme": "HTTPS" if spec.tls else "HTTP"},
-        "periodSeconds": period,
-        "timeoutSeconds": 3,
-        "failureThreshold": failures,
     }

@@ -9,7 +9,7 @@ from matrixhub.api.dataplane import Gateway, Relay
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import KafkaBackend, PostgresBackend, Tls
 from matrixhub.errors import Rejected
-from matrixhub.kube.manifests import described, pod, resources, sealed
+from matrixhub.kube.manifests import budget, deployment, described, pod, probe, resources, sealed
 from matrixhub.kube.mounts import Mounted, trusted
 from matrixhub.kube.resources import Manifest
 
@@ -21,8 +21,6 @@ GATEWAY_CERTIFICATE = "gateway-certificate"
 """What is mounted below `FOLDER`, by the name of its volume, beside what `mounts.trusted` says."""
 GRACE_SECONDS, SPARE_SECONDS = 20, 10
 """How long what is under way may take after SIGTERM, and what leaving Kafka may take on top."""
-PROGRESS_SECONDS = 120
-"""How long a change may take to reach a pod before it is told that it does not."""
 
 
 def parts(cluster: RealtimeCluster) -> tuple[Relay, Gateway, KafkaBackend, PostgresBackend]:
@@ -90,30 +88,10 @@ def manifests(cluster: RealtimeCluster, image: str, gateway_address: str, seals:
     objects: tuple[tuple[str, Manifest], ...] = (
         ("ServiceAccount", {"automountServiceAccountToken": False}),
         ("ConfigMap", {"data": {CONFIG_FILE: settings}}),
-        ("PodDisruptionBudget", {"spec": _budget(selector)}),
-        ("Deployment", {"spec": _deployment(selector, sealed(template, settings, *seals))}),
+        ("PodDisruptionBudget", {"spec": budget(selector)}),
+        ("Deployment", {"spec": deployment(selector, sealed(template, settings, *seals))}),
     )
     return tuple(described(cluster, COMPONENT, kind, name, body) for kind, body in objects)
-
-
-def _budget(selector: dict[str, str]) -> Manifest:
-    """One at a time; a relay that never gets ready does not keep a node from being drained."""
-    return {
-        "selector": {"matchLabels": selector},
-        "maxUnavailable": 1,
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
-    }
-
-
-def _deployment(selector: dict[str, str], template: Manifest) -> Manifest:
-    """Without `replicas`: the scaler alone writes that."""
-    return {
-        "selector": {"matchLabels": selector},
-        "progressDeadlineSeconds": PROGRESS_SECONDS,
-        "revisionHistoryLimit": 3,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "template": template,
-    }
 
 
 def _container(cluster: RealtimeCluster, image: str) -> Manifest:
@@ -133,9 +111,9 @@ def _container(cluster: RealtimeCluster, image: str) -> Manifest:
         "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}],
         "resources": resources(relay.resources),
         # The driver's imports alone take a second of a whole core.
-        "startupProbe": _probe("/healthz", period=1, failures=60),
-        "readinessProbe": _probe("/readyz", period=2, failures=5),
-        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "startupProbe": probe("metrics", "/healthz", period=1, failures=60),
+        "readinessProbe": probe("metrics", "/readyz", period=2, failures=5),
+        "livenessProbe": probe("metrics", "/healthz", period=10, failures=3),
         "volumeMounts": [
             {"name": each, "mountPath": f"{FOLDER}/{each}", "readOnly": True}
             for each in (CONFIG, *(each.name for each in mounted(cluster)))
@@ -146,12 +124,3 @@ def _container(cluster: RealtimeCluster, image: str) -> Manifest:
 def _login(cluster: RealtimeCluster, name: str, key: str) -> Manifest:
     reference = {"name": naming.accounts_secret(cluster.metadata.name), "key": key}
     return {"name": f"MATRIXHUB_RELAY_{name}", "valueFrom": {"secretKeyRef": reference}}
-
-
-def _probe(path: str, *, period: int, failures: int) -> Manifest:
-    return {
-        "httpGet": {"path": path, "port": "metrics", "scheme": "HTTP"},
-        "periodSeconds": period,
-        "timeoutSeconds": 3,
-        "failureThreshold": failures,
-    }
