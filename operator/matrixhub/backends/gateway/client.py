@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.services import Tls
 from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
 from matrixhub.backends.gateway import workload
 from matrixhub.backends.gateway.apps import Apps
@@ -36,7 +37,7 @@ class Client:
     def prepare(self) -> Survey:
         """The table stands, the workload is as it should be, and what keeps gateways from being ready is told."""
         repaired = self._connected().prepare()
-        contents = self._contents()
+        contents = self._contents(workload.mounted(self._cluster))
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
         repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
         repaired += self._recreation.survey()
@@ -77,25 +78,22 @@ class Client:
     def _connected(self) -> Apps:
         if self._apps is None:
             postgres, _ = stores(self._cluster)
-            self._apps = Apps(self._cluster, postgres, self._account, self._trusted("postgres"))
+            self._apps = Apps(self._cluster, postgres, self._account, self._trusted("postgres", postgres.tls))
         return self._apps
 
     def _stores_let_in(self) -> bool:
         """Whether Redis lets gateways in now; raises Postgres' answer if that one does not."""
         self._connected().read([CANARY])
         _, redis = stores(self._cluster)
-        return Bus(redis, self._account, self._trusted("redis")).lets_in()
+        return Bus(redis, self._account, self._trusted("redis", redis.tls)).lets_in()
 
-    def _trusted(self, store: str) -> dict[str, str]:
+    def _trusted(self, store: str, tls: Tls | None) -> dict[str, str]:
         """What pods mount to trust the store, and to be trusted by it."""
-        return {
-            key: base64.b64decode(value).decode(errors="replace")
-            for (volume, key), value in self._contents().values.items()
-            if volume in (f"{store}-ca", f"{store}-client")
-        }
+        values = self._contents(mounts.trusted(store, tls)).values
+        return {key: base64.b64decode(value).decode(errors="replace") for (_, key), value in values.items()}
 
-    def _contents(self) -> mounts.Contents:
-        return mounts.read(self._api, self._cluster.metadata.namespace, workload.mounted(self._cluster))
+    def _contents(self, mounted: Sequence[mounts.Mounted]) -> mounts.Contents:
+        return mounts.read(self._api, self._cluster.metadata.namespace, mounted)
 
     def _rollout(self) -> tuple[Finding, ...]:
         name = naming.gateway_workload(self._cluster.metadata.name)

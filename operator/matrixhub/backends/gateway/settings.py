@@ -4,20 +4,26 @@ import json
 from typing import Any
 
 from matrixhub.api import naming
-from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, WEBSOCKET_PORT
+from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, WEBSOCKET_PORT, Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend, RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.gateway.desired import gateway, stores
 from matrixhub.backends.gateway.table import TABLE
+from matrixhub.kube.mounts import Mounted, files, trusted
+from matrixhub.tls import CERTIFICATE_KEYS
 
 METRICS_PORT = 9601
 FOLDER = "/etc/gateway"
-CONFIG, CERTIFICATE = "config", "certificate"
-"""What is mounted below `FOLDER`, by the name of its volume, beside what `mounts.trusted` says."""
+"""Below it, everything is mounted."""
 DRAIN_SECONDS = 5
 """How long a gateway that ends still answers, after it has closed its sockets: measured, none came too late."""
 CONNECT_SECONDS = 3
+
+
+def certificate(spec: Gateway) -> tuple[Mounted, ...]:
+    """The Secret of the gateways' own certificate, where the spec names one."""
+    return (Mounted("certificate", spec.tls.secret_name, CERTIFICATE_KEYS, "spec.gateway.tls"),) if spec.tls else ()
 
 
 def environment(cluster: RealtimeCluster) -> list[dict[str, Any]]:
@@ -32,12 +38,8 @@ def environment(cluster: RealtimeCluster) -> list[dict[str, Any]]:
         **_redis(redis, naming.gateway(cluster.key)),
     }
     if spec.tls:
-        certificate = f"{FOLDER}/{CERTIFICATE}"
-        values |= {
-            "SSL_ENABLED": "true",
-            "SSL_CERT_PATH": f"{certificate}/tls.crt",
-            "SSL_KEY_PATH": f"{certificate}/tls.key",
-        }
+        names = {"tls.crt": "SSL_CERT_PATH", "tls.key": "SSL_KEY_PATH"}
+        values |= {"SSL_ENABLED": "true", **files(FOLDER, certificate(spec), names)}
     password = {"secretKeyRef": {"name": accounts, "key": "gateway-password"}}
     return [
         *({"name": name, "value": value} for name, value in values.items()),
@@ -115,7 +117,8 @@ def _sentinel(node: str) -> str:
 
 
 def _postgres(spec: PostgresBackend, login: str) -> dict[str, str]:
-    values = {
+    names = {"ca.crt": "PGSSLROOTCERT", "tls.crt": "PGSSLCERT", "tls.key": "PGSSLKEY"}
+    return {
         "DATABASE_POSTGRES_HOST": spec.host,
         "DATABASE_POSTGRES_PORT": str(spec.port),
         "DATABASE_POSTGRES_DATABASE": spec.database,
@@ -124,12 +127,8 @@ def _postgres(spec: PostgresBackend, login: str) -> dict[str, str]:
         "DATABASE_POOL_MAX": str(SESSIONS_PER_GATEWAY),
         "PGSSLMODE": spec.ssl_mode,
         "PGCONNECT_TIMEOUT": str(CONNECT_SECONDS),
+        **files(FOLDER, trusted("postgres", spec.tls), names),
     }
-    if spec.tls and spec.tls.ca_secret_ref:
-        values["PGSSLROOTCERT"] = f"{FOLDER}/postgres-ca/ca.crt"
-    if spec.tls and spec.tls.client_cert_secret_ref:
-        values |= {"PGSSLCERT": f"{FOLDER}/postgres-client/tls.crt", "PGSSLKEY": f"{FOLDER}/postgres-client/tls.key"}
-    return values
 
 
 def _redis(spec: RedisBackend, login: str) -> dict[str, str]:
@@ -140,10 +139,7 @@ def _redis(spec: RedisBackend, login: str) -> dict[str, str]:
     if spec.tls and spec.tls.enabled:
         for hop in ("MASTER", "SENTINEL"):
             tls = f"DATABASE_REDIS_{hop}_TLS"
-            values[f"{tls}_ENABLED"] = "true"
-            if spec.tls.ca_secret_ref:
-                values[f"{tls}_CA_PATH"] = f"{FOLDER}/redis-ca/ca.crt"
-            if spec.tls.client_cert_secret_ref:
-                values[f"{tls}_CLIENT_CERT_PATH"] = f"{FOLDER}/redis-client/tls.crt"
-                values[f"{tls}_CLIENT_KEY_PATH"] = f"{FOLDER}/redis-client/tls.key"
+            ends = {"ca.crt": "CA_PATH", "tls.crt": "CLIENT_CERT_PATH", "tls.key": "CLIENT_KEY_PATH"}
+            names = {key: f"{tls}_{end}" for key, end in ends.items()}
+            values |= {f"{tls}_ENABLED": "true", **files(FOLDER, trusted("redis", spec.tls), names)}
     return values

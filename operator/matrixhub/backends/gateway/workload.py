@@ -9,9 +9,8 @@ from matrixhub.backends.contract import ServiceAccount
 from matrixhub.backends.gateway import settings
 from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, gateway, stores
 from matrixhub.kube.manifests import budget, deployment, described, pod, probe, resources, sealed
-from matrixhub.kube.mounts import Mounted, trusted
+from matrixhub.kube.mounts import CONFIG, Mounted, trusted, volume_mounts, volumes
 from matrixhub.kube.resources import Manifest
-from matrixhub.tls import CERTIFICATE_KEYS
 
 COMPONENT = "gateway"
 CONFIG_FILE = "config.toml"
@@ -28,10 +27,8 @@ SPARE_SECONDS = 20
 def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
     """The Secrets that pods mount."""
     postgres, redis = stores(cluster)
-    found = (*trusted("postgres", postgres.tls), *trusted("redis", redis.tls))
-    if tls := gateway(cluster).tls:
-        found += (Mounted(settings.CERTIFICATE, tls.secret_name, CERTIFICATE_KEYS, "spec.gateway.tls"),)
-    return found
+    own = settings.certificate(gateway(cluster))
+    return (*trusted("postgres", postgres.tls), *trusted("redis", redis.tls), *own)
 
 
 def manifests(cluster: RealtimeCluster, account: ServiceAccount, mounts: Sequence[str]) -> tuple[Manifest, ...]:
@@ -40,7 +37,7 @@ def manifests(cluster: RealtimeCluster, account: ServiceAccount, mounts: Sequenc
     name = naming.gateway_workload(cluster.metadata.name)
     config = settings.config(cluster)
     grace = LEAVE_SECONDS + settings.DRAIN_SECONDS + SPARE_SECONDS
-    template = pod(cluster, COMPONENT, spec, _container(cluster, spec), _volumes(cluster, name), grace)
+    template = pod(cluster, COMPONENT, spec, _container(cluster, spec), volumes(name, mounted(cluster)), grace)
     template = sealed(template, config, account.login, account.password, *mounts)
     objects: tuple[tuple[str, str, Manifest, Mapping[str, str]], ...] = (
         ("ServiceAccount", name, {"automountServiceAccountToken": False}, {}),
@@ -64,21 +61,13 @@ def _metrics_service(selector: dict[str, str]) -> Manifest:
     return {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": selector, "ports": [port]}
 
 
-def _volumes(cluster: RealtimeCluster, name: str) -> list[Manifest]:
-    return [
-        {"name": settings.CONFIG, "configMap": {"name": name}},
-        *(each.volume for each in mounted(cluster)),
-    ]
-
-
 def _container(cluster: RealtimeCluster, spec: Gateway) -> Manifest:
-    volumes = (settings.CONFIG, *(each.name for each in mounted(cluster)))
     tls = spec.tls is not None
     return {
         "name": COMPONENT,
         "image": spec.image,
         "imagePullPolicy": spec.image_pull_policy,
-        "args": ["--config", f"{settings.FOLDER}/{settings.CONFIG}/{CONFIG_FILE}"],
+        "args": ["--config", f"{settings.FOLDER}/{CONFIG}/{CONFIG_FILE}"],
         "env": settings.environment(cluster),
         "ports": [
             {"name": "websocket", "containerPort": WEBSOCKET_PORT, "protocol": "TCP"},
@@ -90,7 +79,5 @@ def _container(cluster: RealtimeCluster, spec: Gateway) -> Manifest:
         "readinessProbe": probe("websocket", f"/up/{CANARY}", period=5, failures=2, tls=tls),
         "livenessProbe": probe("websocket", "/live", period=10, failures=3, tls=tls),
         "lifecycle": {"preStop": {"sleep": {"seconds": LEAVE_SECONDS}}},
-        "volumeMounts": [
-            {"name": each, "mountPath": f"{settings.FOLDER}/{each}", "readOnly": True} for each in volumes
-        ],
+        "volumeMounts": volume_mounts(settings.FOLDER, mounted(cluster)),
     }

@@ -10,15 +10,16 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import KafkaBackend, PostgresBackend, Tls
 from matrixhub.errors import Rejected
 from matrixhub.kube.manifests import budget, deployment, described, pod, probe, resources, sealed
-from matrixhub.kube.mounts import Mounted, trusted
+from matrixhub.kube.mounts import CONFIG, Mounted, files, trusted, volume_mounts, volumes
 from matrixhub.kube.resources import Manifest
 
 COMPONENT = "relay"
 PORT = 9102
 FOLDER = "/etc/relay"
-CONFIG, CONFIG_FILE = "config", "relay.json"
+"""Below it, everything is mounted."""
+CONFIG_FILE = "relay.json"
 GATEWAY_CERTIFICATE = "gateway-certificate"
-"""What is mounted below `FOLDER`, by the name of its volume, beside what `mounts.trusted` says."""
+"""The volume of the gateways' certificate."""
 GRACE_SECONDS, SPARE_SECONDS = 20, 10
 """How long what is under way may take after SIGTERM, and what leaving Kafka may take on top."""
 
@@ -42,8 +43,8 @@ def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
 
 def _tls(backend: str, tls: Tls | None) -> dict[str, str]:
     """Where the program finds what is mounted of `mounts.trusted`; nothing where nothing is."""
-    files = {"ca.crt": "caFile", "tls.crt": "certificateFile", "tls.key": "keyFile"}
-    return {files[key]: f"{FOLDER}/{each.name}/{key}" for each in trusted(backend, tls) for key in each.keys}
+    names = {"ca.crt": "caFile", "tls.crt": "certificateFile", "tls.key": "keyFile"}
+    return files(FOLDER, trusted(backend, tls), names)
 
 
 def config(cluster: RealtimeCluster, gateway_address: str) -> str:
@@ -83,8 +84,8 @@ def manifests(cluster: RealtimeCluster, image: str, gateway_address: str, seals:
     name = naming.relay_workload(cluster.metadata.name)
     selector = naming.workload_labels(COMPONENT, cluster.metadata.name)
     settings = config(cluster, gateway_address)
-    volumes = [{"name": CONFIG, "configMap": {"name": name}}, *(each.volume for each in mounted(cluster))]
-    template = pod(cluster, COMPONENT, relay, _container(cluster, image), volumes, GRACE_SECONDS + SPARE_SECONDS)
+    container, grace = _container(cluster, image), GRACE_SECONDS + SPARE_SECONDS
+    template = pod(cluster, COMPONENT, relay, container, volumes(name, mounted(cluster)), grace)
     objects: tuple[tuple[str, Manifest], ...] = (
         ("ServiceAccount", {"automountServiceAccountToken": False}),
         ("ConfigMap", {"data": {CONFIG_FILE: settings}}),
@@ -114,10 +115,7 @@ def _container(cluster: RealtimeCluster, image: str) -> Manifest:
         "startupProbe": probe("metrics", "/healthz", period=1, failures=60),
         "readinessProbe": probe("metrics", "/readyz", period=2, failures=5),
         "livenessProbe": probe("metrics", "/healthz", period=10, failures=3),
-        "volumeMounts": [
-            {"name": each, "mountPath": f"{FOLDER}/{each}", "readOnly": True}
-            for each in (CONFIG, *(each.name for each in mounted(cluster)))
-        ],
+        "volumeMounts": volume_mounts(FOLDER, mounted(cluster)),
     }
 
 
