@@ -15,9 +15,10 @@ from matrixhub.backends.gateway.plan import Action, plan
 from matrixhub.backends.gateway.recreation import Recreation
 from matrixhub.backends.gateway.state import State
 from matrixhub.errors import BackendError
-from matrixhub.kube import mounts
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.contents import Contents, read
 from matrixhub.kube.manifests import tag
+from matrixhub.kube.mounts import Mounted, trusted
 from matrixhub.kube.workload import keep, rollout
 
 
@@ -89,11 +90,11 @@ class Client:
 
     def _trusted(self, store: str, tls: Tls | None) -> dict[str, str]:
         """What pods mount to trust the store, and to be trusted by it."""
-        values = self._contents(mounts.trusted(store, tls)).values
+        values = self._contents(trusted(store, tls)).values
         return {key: base64.b64decode(value).decode(errors="replace") for (_, key), value in values.items()}
 
-    def _contents(self, mounted: Sequence[mounts.Mounted]) -> mounts.Contents:
-        return mounts.read(self._api, self._cluster.metadata.namespace, mounted)
+    def _contents(self, mounted: Sequence[Mounted]) -> Contents:
+        return read(self._api, self._cluster.metadata.namespace, mounted)
 
     def _rollout(self) -> tuple[Finding, ...]:
         name = naming.gateway_workload(self._cluster.metadata.name)

@@ -8,8 +8,8 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
 from matrixhub.backends.relay import workload
 from matrixhub.errors import BackendError, Rejected, Transient
-from matrixhub.kube import mounts
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.contents import read
 from matrixhub.kube.manifests import tag
 from matrixhub.kube.resources import SECRET, SERVICE
 from matrixhub.kube.workload import keep, rollout
@@ -41,7 +41,7 @@ class Client:
                 f"write spec.relay.image",
             )
         namespace = self._cluster.metadata.namespace
-        contents = mounts.read(self._api, namespace, workload.mounted(self._cluster))
+        contents = read(self._api, namespace, workload.mounted(self._cluster))
         seals = (*self._logins(), *contents.seals)
         objects = workload.manifests(self._cluster, self._image, self._gateway(), seals)
         repaired = keep(self._api, objects)
