@@ -32,7 +32,7 @@ check: .venv/ready ## format, lint, types, import contracts, unit tests, generat
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
-	@$(BIN)/python -m matrixhub.api.crd --check
+	@$(BIN)/python dev/crds.py --check
 	@$(BIN)/python dev/reference.py --check
 	@$(BIN)/pytest -q -n auto tests/unit
 
@@ -50,7 +50,7 @@ format: .venv/ready ## puts the code in its form
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
 generate: .venv/ready ## writes what is generated from the models and from the chart
-	@$(BIN)/python -m matrixhub.api.crd
+	@$(BIN)/python dev/crds.py
 	@$(BIN)/python dev/reference.py
 	@$(BIN)/python dev/chart.py
 

@@ -1,18 +1,15 @@
-"""`python dev/chart.py [--check]`: what follows from the chart: its table of values, and the plain manifests.
-
-With `--check` it writes nothing, names the files that are not as they would be written, and exits with 1.
-"""
+"""`python dev/chart.py [--check]`: what follows from the chart: its table of values, and the plain manifests."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+import generated
 from stand.cache import build
 from stand.recipes import HELM, program
 from stand.run import output
@@ -81,34 +78,17 @@ def confinement() -> str:
     return _LABELS.sub("", text).replace(f"system:serviceaccount:{NAMESPACE}:{OUTSIDE}", OUTSIDE)
 
 
-def files() -> Mapping[Path, str]:
-    """The text of each file."""
+def files() -> Mapping[str, str]:
+    """By path, the text of each file."""
     readme = (CHART / "README.md").read_text(encoding="utf-8")
     return {
-        CHART / "README.md": _TABLE.sub(lambda _: table(), readme),
-        CHECKOUT / "manifests" / "install.yaml": f"{_HEADER}{_SPACE}{rendered('--no-hooks')}",
-        CHECKOUT
-        / "manifests"
-        / "uninstall"
-        / "release.yaml": f"{_HEADER}{rendered('--show-only', 'templates/release-hook.yaml')}",
-        CHECKOUT / "manifests" / "admin-rights" / "confinement.yaml": f"{_HEADER}{confinement()}",
+        "helm/matrixhub/README.md": _TABLE.sub(lambda _: table(), readme),
+        "manifests/install.yaml": f"{_HEADER}{_SPACE}{rendered('--no-hooks')}",
+        "manifests/uninstall/release.yaml": f"{_HEADER}{rendered('--show-only', 'templates/release-hook.yaml')}",
+        "manifests/admin-rights/confinement.yaml": f"{_HEADER}{confinement()}",
     }
-
-
-def main() -> int:
-    """The exit status: 0 if every file is as it should be, or was written."""
-    build([HELM])
-    stale = {
-        path: text for path, text in files().items() if not path.is_file() or path.read_text(encoding="utf-8") != text
-    }
-    for path, text in stale.items():
-        if "--check" in sys.argv:
-            print(f"{path.relative_to(CHECKOUT)} is not what the chart says: run make generate")
-        else:
-            path.write_text(text, encoding="utf-8")
-            print(f"Wrote {path.relative_to(CHECKOUT)}")
-    return int("--check" in sys.argv and bool(stale))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    build([HELM])
+    sys.exit(generated.main(files()))

@@ -1,13 +1,13 @@
-"""`python dev/reference.py [--check] [FOLDER]`: the pages of docs/reference, generated from the models."""
+"""`python dev/reference.py [--check]`: the pages of docs/reference, generated from the models."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import generated
 from matrixhub.api import crd, naming
 from matrixhub.api.crd import Kind
 from matrixhub.api.structural import Schema, literal, structural
@@ -135,8 +135,9 @@ def settings() -> str:
 
 
 def files() -> Mapping[str, str]:
-    """By name, the text of each generated file in docs/reference."""
-    return {f"{kind.name.lower()}.md": page(kind) for kind in crd.KINDS} | {"settings.md": settings()}
+    """By path, the text of each file."""
+    pages = {kind.name.lower(): page(kind) for kind in crd.KINDS} | {"settings": settings()}
+    return {f"docs/reference/{name}.md": text for name, text in pages.items()}
 
 
 def _sections(part: Part, *, changes: bool) -> Iterator[str]:
@@ -236,6 +237,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    words = [each for each in sys.argv[1:] if not each.startswith("-")]
-    folder = Path(words[0] if words else "docs/reference")
-    sys.exit(crd.settle(folder, files(), check="--check" in sys.argv))
+    sys.exit(generated.main(files()))
