@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from matrixhub.api.values import RULES
+
 Schema = dict[str, Any]
 """As JSON."""
 
-RULES = "x-kubernetes-validations"
 _DROPPED = {"title", "$defs", "default", "additionalProperties"}
 _FIRST = ("type", "x-kubernetes-int-or-string", "description", "default", "format", "enum", "required")
 _LAST = ("x-kubernetes-list-type", "x-kubernetes-list-map-keys", RULES, "items", "properties")

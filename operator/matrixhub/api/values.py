@@ -68,6 +68,10 @@ def address(text: str, default_port: int) -> tuple[str, int]:
     return text.strip("[]"), default_port
 
 
+RULES = "x-kubernetes-validations"
+"""Where a schema holds its CEL rules."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """Marks a field, or (through `rules`) a model, with a CEL rule of its CRD.
@@ -81,12 +85,12 @@ class Rule:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """The field's schema with this rule added."""
         schema = handler(core)
-        return schema | {"x-kubernetes-validations": [*schema.get("x-kubernetes-validations", ()), vars(self)]}
+        return schema | {RULES: [*schema.get(RULES, ()), vars(self)]}
 
 
 def rules(*of: Rule) -> JsonDict:
     """The `json_schema_extra` of a model on which these rules stand."""
-    return {"x-kubernetes-validations": [{"rule": each.rule, "message": each.message} for each in of]}
+    return {RULES: [{"rule": each.rule, "message": each.message} for each in of]}
 
 
 @dataclass(frozen=True)
