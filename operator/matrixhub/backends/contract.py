@@ -1,5 +1,6 @@
 """What every backend is given and what it answers. Pure."""
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -85,6 +86,11 @@ class Credential:
     password: str = field(repr=False)
     master_key: str = field(default="", repr=False)
     """Of a gateway's app: 32 bytes in base64 that encrypt channels end to end and that no gateway ever sees."""
+
+
+def fingerprint(password: str) -> str:
+    """64 bits of the password's SHA-256: shows that a random one was changed, and gives neither away."""
+    return hashlib.sha256(password.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support import NOWHERE, cluster
 from tests.unit.backends.test_postgres_laws import apply_to as apply_to_share
 
-from matrixhub.backends.contract import Mark, Owner, ServiceAccount
+from matrixhub.backends.contract import Mark, Owner, ServiceAccount, fingerprint
 from matrixhub.backends.postgres.account import (
     Account,
     AccountAction,
@@ -19,7 +19,6 @@ from matrixhub.backends.postgres.account import (
     desired,
     plan_account,
 )
-from matrixhub.backends.postgres.desired import fingerprint
 from matrixhub.backends.postgres.plan import UNALTERABLE
 from matrixhub.backends.postgres.state import GROUP, Role, Share
 from matrixhub.errors import Conflict, Rejected

@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support import NOWHERE, cluster, intent
 
-from matrixhub.backends.contract import Mark, Owner, Phase
+from matrixhub.backends.contract import Mark, Owner, Phase, fingerprint
 from matrixhub.backends.postgres import actions as steps
 from matrixhub.backends.postgres import desired as wishes
 from matrixhub.backends.postgres.actions import Action
-from matrixhub.backends.postgres.desired import fingerprint
 from matrixhub.backends.postgres.plan import plan, transactions
 from matrixhub.backends.postgres.state import (
     GROUP,

@@ -1,9 +1,9 @@
 """The user that a RealtimeCluster's own relay logs in with: a share like a tenant's, but for what it may do."""
 
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Finding, Mark, Phase, ServiceAccount
+from matrixhub.backends.contract import Finding, Mark, Phase, ServiceAccount, fingerprint
 from matrixhub.backends.kafka.actions import DeleteGroups
-from matrixhub.backends.kafka.desired import iterations, password_fingerprint
+from matrixhub.backends.kafka.desired import iterations
 from matrixhub.backends.kafka.plan import plan
 from matrixhub.backends.kafka.reads import read_account
 from matrixhub.backends.kafka.session import Session
@@ -27,7 +27,7 @@ def desired(account: ServiceAccount, cluster: RealtimeCluster) -> State:
         owner=account.owner,
         phase=Phase.ACTIVE,
         replicas=0,
-        user_claims=frozenset({UserClaim(Mark(account.owner), password_fingerprint(account.password))}),
+        user_claims=frozenset({UserClaim(Mark(account.owner), fingerprint(account.password))}),
         logins=frozenset({Scram(cluster.spec.kafka.sasl_mechanism, iterations(account.password))}),
         acls=frozenset({Acl("group", account.login, "literal", "read")}),
         service=account.login,

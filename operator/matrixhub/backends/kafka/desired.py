@@ -7,7 +7,7 @@ from dataclasses import replace
 from matrixhub.api import naming
 from matrixhub.api.services import KafkaBackend
 from matrixhub.api.shares import Topics
-from matrixhub.backends.contract import Intent, Mark, Phase
+from matrixhub.backends.contract import Intent, Mark, Phase, fingerprint
 from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim
 
 BASE_ITERATIONS = 4097
@@ -38,11 +38,6 @@ def address(server: str) -> tuple[str, int]:
     """Host and port of a bootstrap server; Kafka's port is 9092 unless said."""
     host, colon, port = server.rpartition(":")
     return (host.strip("[]"), int(port)) if colon else (server, 9092)
-
-
-def password_fingerprint(password: str) -> str:
-    """64 bits of the password's SHA-256: tells one random password from another, and gives neither away."""
-    return hashlib.sha256(password.encode()).hexdigest()[:16]
 
 
 def iterations(password: str) -> int:
@@ -99,7 +94,7 @@ def _active(intent: Intent, state: State) -> State:
     topics = frozenset(_topics(intent))
     return replace(
         state,
-        user_claims=frozenset({UserClaim(mark, password_fingerprint(password))}),
+        user_claims=frozenset({UserClaim(mark, fingerprint(password))}),
         topic_claims=frozenset(TopicClaim(mark, topic.name, topic.partitions) for topic in topics),
         topics=topics,
         logins=frozenset({Scram(backend(intent).sasl_mechanism, iterations(password))}),

@@ -9,10 +9,9 @@ from typing import Any
 
 from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, SESSIONS_PER_RELAY
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.contract import Mark, ServiceAccount
+from matrixhub.backends.contract import Mark, ServiceAccount, fingerprint
 from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.actions import Action, DropRole, Forget, Retain
-from matrixhub.backends.postgres.desired import fingerprint
 from matrixhub.backends.postgres.plan import UNALTERABLE, plan
 from matrixhub.backends.postgres.state import Role, Share
 from matrixhub.errors import Conflict, Rejected

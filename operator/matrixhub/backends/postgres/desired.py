@@ -9,7 +9,7 @@ from urllib.parse import quote
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend
-from matrixhub.backends.contract import Intent, Mark, Phase
+from matrixhub.backends.contract import Intent, Mark, Phase, fingerprint
 from matrixhub.backends.postgres.state import (
     GROUP,
     POOL,
@@ -59,11 +59,6 @@ def postgres(cluster: RealtimeCluster) -> PostgresBackend:
     if cluster.spec.postgres is None:
         raise Rejected("BackendMissing", f"RealtimeCluster {cluster.key} has no `spec.postgres`")
     return cluster.spec.postgres
-
-
-def fingerprint(password: str) -> str:
-    """What the registry keeps of a password: shows that it changed, and gives 32 random characters not away."""
-    return hashlib.sha256(password.encode()).hexdigest()[:16]
 
 
 def share(intent: Intent) -> Share:

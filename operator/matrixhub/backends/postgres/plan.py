@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TypeVar
 
-from matrixhub.backends.contract import Mark
+from matrixhub.backends.contract import Mark, fingerprint
 from matrixhub.backends.postgres.actions import (
     Action,
     AddPartition,
@@ -20,7 +20,6 @@ from matrixhub.backends.postgres.actions import (
     Retain,
     SetPassword,
 )
-from matrixhub.backends.postgres.desired import fingerprint
 from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Role, Share
 from matrixhub.errors import Conflict, Rejected
 

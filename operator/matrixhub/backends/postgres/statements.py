@@ -6,9 +6,9 @@ from functools import singledispatch
 
 from psycopg import sql
 
+from matrixhub.backends.contract import fingerprint
 from matrixhub.backends.database import Statement
 from matrixhub.backends.postgres import actions as steps
-from matrixhub.backends.postgres.desired import fingerprint
 from matrixhub.backends.postgres.quoting import with_names, with_values
 from matrixhub.backends.postgres.scram import scram
 from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA
