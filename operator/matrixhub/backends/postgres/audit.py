@@ -5,21 +5,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from matrixhub.api import naming
 from matrixhub.backends.contract import Finding
+from matrixhub.backends.postgres.catalog import ROLES_LIKE
 from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Database
 
 MOST = 20
 """Findings of one reason that are listed; a status has room for no more."""
 
-_LIKE = naming.postgres_role("").replace("_", r"\_") + "%%"  # doubled: every query has parameters
 _MANAGED = """
     SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped
     WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p')
 """
 _REACHED_BY = (
-    f"(acl.grantee = 0 OR pg_get_userbyid(acl.grantee) = '{GROUP}' OR pg_get_userbyid(acl.grantee) LIKE '{_LIKE}')"
+    f"(acl.grantee = 0 OR pg_get_userbyid(acl.grantee) = '{GROUP}' OR pg_get_userbyid(acl.grantee) LIKE '{ROLES_LIKE}')"
 )
 
 # Views over views count: what is below a view that asks as its owner is asked as that owner.
@@ -58,7 +57,7 @@ ORDER BY 1
 ROLES = f"""
 WITH strong AS MATERIALIZED (
     SELECT oid, rolname::text AS name, rolsuper FROM pg_roles
-    WHERE (rolsuper OR rolbypassrls) AND rolname NOT LIKE '{_LIKE}'
+    WHERE (rolsuper OR rolbypassrls) AND rolname NOT LIKE '{ROLES_LIKE}'
 )
 SELECT s.name, CASE WHEN s.rolsuper THEN 'SUPERUSER' ELSE 'BYPASSRLS' END AS power
 FROM strong s
@@ -73,7 +72,7 @@ STRANGERS = f"""
 SELECT name
 FROM (SELECT pg_get_userbyid(m.member) AS name FROM pg_auth_members m
       WHERE m.roleid = to_regrole('{GROUP}') OFFSET 0) AS members
-WHERE name LIKE '{_LIKE}' AND NOT EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = name)
+WHERE name LIKE '{ROLES_LIKE}' AND NOT EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = name)
 ORDER BY 1
 """
 

@@ -28,12 +28,13 @@ from matrixhub.errors import Rejected
 
 Row = Mapping[str, Any]
 
-_ROLES_LIKE = naming.postgres_role("").replace("_", r"\_") + "%%"  # doubled: every query has parameters
+ROLES_LIKE = naming.postgres_role("").replace("_", r"\_") + "%%"
+"""The pattern of tenants' roles; the sign is doubled because every query has parameters."""
 
 # Whose privileges matter: PUBLIC, the group, the pool, and every role that the functions would take for a tenant.
 # Asked of the few grantees that a relation has, never by joining all roles: there are as many as tenants.
 _GRANTEE = "CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(acl.grantee)::text END"
-_MATTERS = f"({_GRANTEE} IN ('PUBLIC', '{GROUP}', '{POOL}') OR {_GRANTEE} LIKE '{_ROLES_LIKE}')"
+_MATTERS = f"({_GRANTEE} IN ('PUBLIC', '{GROUP}', '{POOL}') OR {_GRANTEE} LIKE '{ROLES_LIKE}')"
 
 # Privileges on relation c as [grantee, privilege]; those on single columns count like those on all.
 _GRANTS = f"""
@@ -56,7 +57,7 @@ SELECT
     ARRAY(SELECT rolname::text FROM pg_roles WHERE rolname IN ('{GROUP}', '{POOL}')) AS roles,
     (SELECT coalesce(jsonb_agg(jsonb_build_array(m.rolname, r.rolname)), '[]')
      FROM pg_auth_members am JOIN pg_roles m ON m.oid = am.member JOIN pg_roles r ON r.oid = am.roleid
-     WHERE m.rolname = '{GROUP}' OR (m.rolname = '{POOL}' AND r.rolname NOT LIKE '{_ROLES_LIKE}')) AS widened,
+     WHERE m.rolname = '{GROUP}' OR (m.rolname = '{POOL}' AND r.rolname NOT LIKE '{ROLES_LIKE}')) AS widened,
     (SELECT pg_get_userbyid(nspowner)::text FROM pg_namespace WHERE nspname = '{SCHEMA}') AS schema_owner,
     (SELECT pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = '{SCHEMA}') AS schema_ours,
     EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
