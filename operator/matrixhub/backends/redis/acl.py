@@ -14,6 +14,11 @@ _MARK = "~matrixhub:owner:"
 """The mark is a selector with this key pattern and no command: it is part of the user, and it grants nothing."""
 
 
+def fields(flat: Sequence[Any]) -> dict[str, Any]:
+    """The map that RESP2 writes as a list of names and values."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 def rules(account: Account, vocabulary: Vocabulary, allowed: frozenset[str]) -> tuple[str, ...]:
     """The arguments of `ACL SETUSER <name>` after which the user is exactly this account.
 
@@ -62,7 +67,7 @@ def account(reply: Mapping[str, Any], vocabulary: Vocabulary, allowed: frozenset
 def _selectors(found: Sequence[Sequence[Any]], vocabulary: Vocabulary) -> tuple[list[Owner], list[str]]:
     owners, others = [], []
     for flat in found:
-        part = dict(zip(flat[::2], flat[1::2], strict=True))
+        part = fields(flat)
         grants_nothing = not vocabulary.evaluate(part["commands"].split()) and not part["channels"]
         if grants_nothing and part["keys"].startswith(_MARK):
             try:

@@ -12,7 +12,7 @@ from matrixhub.backends.redis.acl_file import AclFiles
 from matrixhub.backends.redis.commands import allowed
 from matrixhub.backends.redis.desired import backend, binding, desired
 from matrixhub.backends.redis.fitness import check
-from matrixhub.backends.redis.node import Facts, Login, Node, fields
+from matrixhub.backends.redis.node import Facts, Login, Node
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
 from matrixhub.backends.redis.state import EVERY_NODE, Account, Seen, Silence, State, collapsed, holds
@@ -148,7 +148,7 @@ class Client:
         for chunk in _chunks(users, READS_PER_CALL):
             for user, reply in zip(chunk, node.call([("ACL", "GETUSER", user) for user in chunk]), strict=True):
                 described = node.checked(reply)
-                accounts[user] = acl.account(fields(described), vocabulary, commands) if described else None
+                accounts[user] = acl.account(acl.fields(described), vocabulary, commands) if described else None
         return accounts
 
     def _state(self, intent: Intent, reach: Reach, found: Mapping[str, Mapping[str, Account | None]]) -> State:

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from matrixhub.backends.contract import Finding
+from matrixhub.backends.redis.acl import fields
 from matrixhub.backends.redis.commands import ADMIN, Vocabulary
-from matrixhub.backends.redis.node import Facts, Node, Reply, fields
+from matrixhub.backends.redis.node import Facts, Node, Reply
 from matrixhub.errors import Rejected
 
 KEYS_TO_REMOVE = "~tenant:*"

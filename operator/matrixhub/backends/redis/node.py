@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,8 +185,3 @@ class Node:
 def moved(reply: Reply) -> bool:
     """Whether a node of a cluster answers that the key lies elsewhere by now."""
     return isinstance(reply, redis.exceptions.MovedError | redis.exceptions.AskError)
-
-
-def fields(flat: Sequence[Reply]) -> Mapping[str, Reply]:
-    """The map that RESP2 writes as a list of names and values."""
-    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -4,7 +4,7 @@ from matrixhub.backends.contract import Finding, ServiceAccount
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import GATEWAY
 from matrixhub.backends.redis.desired import service_account
-from matrixhub.backends.redis.node import Facts, Node, fields
+from matrixhub.backends.redis.node import Facts, Node
 from matrixhub.backends.redis.plan import UserAction, hold, release
 from matrixhub.backends.redis.state import Account, Seen
 from matrixhub.errors import Conflict
@@ -24,7 +24,7 @@ class Service:
         """The user is as it should be on the node, or gone; whether anything was done. One round trip when not."""
         vocabulary = node.vocabulary(facts.run_id)
         described = node.ask("ACL", "GETUSER", self._user)
-        seen: Seen = acl.account(fields(described), vocabulary, GATEWAY) if described else None
+        seen: Seen = acl.account(acl.fields(described), vocabulary, GATEWAY) if described else None
         try:
             actions = self._plan(((node.name, seen),))
         except Conflict as conflict:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from matrixhub.api.services import RedisBackend
 from matrixhub.api.values import address
-from matrixhub.backends.redis.node import Facts, Login, Node, Reply, fields
+from matrixhub.backends.redis.acl import fields
+from matrixhub.backends.redis.node import Facts, Login, Node, Reply
 from matrixhub.errors import Rejected, Unreachable
 
 SILENCE_REMEMBERED = 5.0
