@@ -6,7 +6,7 @@ sentence. Here an object is only parsed, and everything that the API server admi
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -58,6 +58,11 @@ def parse_duration(text: str | timedelta) -> timedelta:
     if not (text and re.fullmatch(DURATION_PATTERN, text)):
         raise ValueError(f"{text!r} is not a duration: write a number and a unit (h, m, s, ms), such as 5s or 1h30m")
     return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in re.findall(r"([0-9]+)(ms|s|m|h)", text)))
+
+
+def timestamp(moment: datetime) -> str:
+    """The moment, in UTC, as the API server writes it: whole seconds."""
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def address(text: str, default_port: int) -> tuple[str, int]:

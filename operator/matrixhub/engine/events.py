@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from matrixhub.api import naming
-from matrixhub.engine.status import timestamp
+from matrixhub.api.values import timestamp
 from matrixhub.kube.resources import Manifest
 
 NOTE_LIMIT = 1024

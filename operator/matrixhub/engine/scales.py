@@ -7,6 +7,7 @@ from typing import Any
 
 from matrixhub.api import conditions, naming
 from matrixhub.api.conditions import Condition
+from matrixhub.api.values import timestamp
 from matrixhub.engine.audit import Change
 from matrixhub.scaling.report import Report, Scaled
 from matrixhub.scaling.samples import Missing
@@ -100,7 +101,7 @@ def _entry(scaled: Scaled, former: Mapping[str, Any] | None, now: datetime) -> M
         "message": _sentence(scaled),
     }
     if scaled.stepped:
-        entry["lastScaleTime"] = f"{now:%Y-%m-%dT%H:%M:%SZ}"
+        entry["lastScaleTime"] = timestamp(now)
     elif former and "lastScaleTime" in former:
         entry["lastScaleTime"] = former["lastScaleTime"]
     return entry

@@ -10,6 +10,7 @@ from matrixhub.api import conditions, naming
 from matrixhub.api.conditions import Condition
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
+from matrixhub.api.values import timestamp
 from matrixhub.backends.contract import Phase, Survey
 from matrixhub.engine.outcome import Basis
 from matrixhub.engine.scales import Scales
@@ -42,11 +43,6 @@ def _say(
     kind: str, status: Literal["True", "False", "Unknown"], reason: str, message: str, generation: int
 ) -> Condition:
     return Condition(type=kind, status=status, reason=reason, message=message, observed_generation=generation)
-
-
-def timestamp(moment: datetime) -> str:
-    """The moment as the API server writes it: UTC, whole seconds."""
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def tenant_status(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
 from matrixhub import metrics
+from matrixhub.api.values import timestamp
 from matrixhub.backends.contract import Backend, Intent, Phase, Survey
 from matrixhub.engine.outcome import Basis, Outcome
 from matrixhub.engine.queue import KeyedQueue, Priority
@@ -249,7 +250,7 @@ class Worker:
         if before is None:
             log.warning("Backend is in trouble: %s", error.message, extra={"backend": self.name})
         if isinstance(error, Unreachable):
-            error = Unreachable(f"{error.message}, since {since:%Y-%m-%dT%H:%M:%SZ}")
+            error = Unreachable(f"{error.message}, since {timestamp(since)}")
         limit = AWAY_LIMIT if isinstance(error, Unreachable) else REFUSED_LIMIT
         delay = min(limit, TROUBLE_FIRST * 2 ** min(failures - 1, 16))
         self._trouble = Trouble(error, since, time.monotonic() + delay, failures)
