@@ -20,10 +20,14 @@ TENANT_LABEL = f"{GROUP}/tenant"
 CLUSTER_LABEL = f"{GROUP}/realtimecluster"
 """Its value is the name of the RealtimeCluster, whose namespace is the object's."""
 OWNER_ANNOTATION = f"{GROUP}/owner"
+RETAINED_ANNOTATION = f"{GROUP}/retained"
+"""Part of the mark: `"true"` once the Tenant was deleted and the data kept."""
 FORMER_HOLDERS = f"{GROUP}/former-holders"
 """On the operators' Lease: who held it before, separated by commas. The chart's leader-fence reads it."""
 RELAY_DOMAIN = "relay"
 """Topics of this domain are the relay's own."""
+APPS_TABLE = "applications"
+"""In the schema of the gateways' login: the tenants' apps, which gateways and relay read."""
 
 
 def selector(labels: Mapping[str, str]) -> str:
@@ -101,19 +105,19 @@ def cluster_role(tenant: str) -> str:
     return f"matrixhub:tenant:{tenant}"
 
 
+def service_login(role: str, cluster: str) -> str:
+    """What the `gateway` or the `relay` of the RealtimeCluster `namespace/name` logs in as."""
+    return f"{role}-{_digest(cluster, 4).hex()}"
+
+
 def gateway(cluster: str) -> str:
     """What the gateways of the RealtimeCluster `namespace/name` log in as; also their schema and their prefix."""
-    return f"gateway-{_digest(cluster, 4).hex()}"
+    return service_login("gateway", cluster)
 
 
 def relay(cluster: str) -> str:
     """What the relay of the RealtimeCluster `namespace/name` logs in to Kafka as, and its consumer group."""
-    return f"relay-{_digest(cluster, 4).hex()}"
-
-
-def service_login(role: str, cluster: str) -> str:
-    """What the `gateway` or the `relay` of the RealtimeCluster `namespace/name` logs in as."""
-    return {"gateway": gateway, "relay": relay}[role](cluster)
+    return service_login("relay", cluster)
 
 
 def accounts_secret(name: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Owner
-from matrixhub.backends.namespace.state import RETAINED_ANNOTATION
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE, SECRET, Manifest
 
@@ -78,7 +77,7 @@ class Vault:
             places[house["metadata"]["name"]]
             for house in houses
             if house and house["metadata"]["name"] in places
-            if (house["metadata"].get("annotations") or {}).get(RETAINED_ANNOTATION) == "true"
+            if (house["metadata"].get("annotations") or {}).get(naming.RETAINED_ANNOTATION) == "true"
         }
 
     def _secrets(self, ids: Sequence[str]) -> Iterator[Manifest]:

@@ -45,7 +45,7 @@ class Apps:
         self._place = place
         self._logins = logins
         self._query = sql.SQL("SELECT id, key, secret, enabled FROM {} WHERE id = ANY(%s)").format(
-            sql.Identifier(place.schema_name, "applications")
+            sql.Identifier(place.schema_name, naming.APPS_TABLE)
         )
         self._known: dict[str, Known] = {}
         self._wanted: set[str] = set()

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-PAUSED_ANNOTATION = "matrixhub.io/scaling-paused"
+from matrixhub.api import naming
+
+PAUSED_ANNOTATION = f"{naming.GROUP}/scaling-paused"
 
 History = TypeVar("History")
 

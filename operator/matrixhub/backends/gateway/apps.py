@@ -32,7 +32,7 @@ class Apps:
         secret = naming.accounts_secret(cluster.metadata.name)
         self._role = account.login
         self._session = Session(postgres, cluster.metadata.namespace, login, secret)
-        self._table = sql.Identifier(account.login, table.TABLE)
+        self._table = sql.Identifier(account.login, naming.APPS_TABLE)
 
     def prepare(self) -> tuple[str, ...]:
         """The table stands and holds the app that probes ask for; what was done."""
@@ -40,7 +40,7 @@ class Apps:
             repaired = []
             if not self._exists(connection):
                 together(connection, [sql.SQL(table.CREATE).format(table=self._table)])
-                repaired.append(f"Created table {self._role}.{table.TABLE}")
+                repaired.append(f"Created table {self._role}.{naming.APPS_TABLE}")
             have = self._read(connection, [CANARY]).get(CANARY)
             key = have.key if have else secrets.token_hex(10)
             want = App(key, None, enabled=True, max_connections=1, client_events_per_second=1, max_presence_members=1)
@@ -71,7 +71,7 @@ class Apps:
         try:
             self._write(connection, actions)
         except errors.UniqueViolation:
-            other = f"remove the other row from {self._role}.{table.TABLE}"
+            other = f"remove the other row from {self._role}.{naming.APPS_TABLE}"
             text = f"the key of tenant {tenant}'s app is another app's: {other}"
             return Applied(Conflict(text, owner="another app"))
         except psycopg.Error as error:

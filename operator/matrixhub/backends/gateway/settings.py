@@ -9,7 +9,6 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend, RedisBackend
 from matrixhub.api.values import address
 from matrixhub.backends.gateway.desired import gateway, stores
-from matrixhub.backends.gateway.table import TABLE
 from matrixhub.kube.mounts import Mounted, files, trusted
 from matrixhub.tls import CERTIFICATE_KEYS
 
@@ -87,7 +86,7 @@ def config(cluster: RealtimeCluster) -> str:
     _, redis = stores(cluster)
     login = naming.gateway(cluster.key)
     sections: dict[str, dict[str, Any]] = {
-        "database.postgres": {"table_name": f'"{login}".{TABLE}'},
+        "database.postgres": {"table_name": f'"{login}".{naming.APPS_TABLE}'},
         "app_manager": {"driver": "pgsql"},
         "app_manager.cache": {"enabled": False},
         "adapter.redis": {"prefix": f"{login}:adapter", "requests_timeout": 1000},

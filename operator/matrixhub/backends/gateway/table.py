@@ -9,7 +9,6 @@ from typing import Any
 from matrixhub.backends.gateway.plan import Action, RemoveApp
 from matrixhub.backends.gateway.state import FIXED, App
 
-TABLE = "applications"
 LOCKED = "locked-"
 """What a secret begins with that the database made up and nobody was told."""
 

@@ -16,7 +16,6 @@ from matrixhub.backends.contract import Intent, Mark, Phase
 from matrixhub.backends.namespace.state import (
     DISPLAY_NAME_ANNOTATION,
     POD_SECURITY,
-    RETAINED_ANNOTATION,
     ROLES,
     Object,
     State,
@@ -80,7 +79,7 @@ def _object(intent: Intent, manifest: Manifest) -> Object:
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         content=content(manifest),
-        mark=Mark(intent.owner, annotations.get(RETAINED_ANNOTATION) == "true"),
+        mark=Mark(intent.owner, annotations.get(naming.RETAINED_ANNOTATION) == "true"),
         manifest=json.dumps(manifest),
     )
 
@@ -96,7 +95,7 @@ def _manifest(kind: str, metadata: dict[str, Any], body: dict[str, Any]) -> Mani
 def _namespace(tenant: Tenant, *, retained: bool) -> Manifest:
     annotations = {DISPLAY_NAME_ANNOTATION: tenant.spec.display_name} if tenant.spec.display_name else {}
     if retained:
-        annotations[RETAINED_ANNOTATION] = "true"
+        annotations[naming.RETAINED_ANNOTATION] = "true"
     labels = {f"{POD_SECURITY}{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     metadata = {"name": naming.namespace(tenant.id), "labels": labels, "annotations": annotations}
     return _manifest("Namespace", metadata, {})

@@ -6,7 +6,7 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Mark, Owner
-from matrixhub.backends.namespace.state import RETAINED_ANNOTATION, Object, State
+from matrixhub.backends.namespace.state import Object, State
 from matrixhub.errors import Conflict, Transient
 
 IMMUTABLE: dict[str, tuple[str, ...]] = {
@@ -224,7 +224,7 @@ def _patch(wanted: Object, found: Object, target: dict[str, Any], current: dict[
     metadata = body.setdefault("metadata", {})
     metadata["uid"] = found.uid
     if found.mark is not None and found.mark.retained and not (wanted.mark and wanted.mark.retained):
-        metadata.setdefault("annotations", {})[RETAINED_ANNOTATION] = None
+        metadata.setdefault("annotations", {})[naming.RETAINED_ANNOTATION] = None
     return json.dumps(body)
 
 

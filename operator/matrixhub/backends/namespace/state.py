@@ -52,8 +52,6 @@ SECRETS = ("postgres", "redis", "kafka", "object-store", "gateway")
 ROLES = ("admin", "edit", "view")
 """The ClusterRoles of Kubernetes that owners are bound to."""
 
-RETAINED_ANNOTATION = f"{naming.GROUP}/retained"
-"""Part of the Namespace's mark: `"true"` once its Tenant was deleted and the data kept."""
 DISPLAY_NAME_ANNOTATION = f"{naming.GROUP}/display-name"
 POD_SECURITY = "pod-security.kubernetes.io/"
 
@@ -146,7 +144,7 @@ def found(manifest: Manifest, tenant: str, owner: Owner) -> Object:
     labels = metadata.get("labels") or {}
     writers = sorted(metadata.get("managedFields") or (), key=lambda entry: str(entry.get("time", "")))
     annotations = metadata.get("annotations") or {}
-    mark = _mark(annotations.get(naming.OWNER_ANNOTATION, ""), annotations.get(RETAINED_ANNOTATION, ""))
+    mark = _mark(annotations.get(naming.OWNER_ANNOTATION, ""), annotations.get(naming.RETAINED_ANNOTATION, ""))
     written = any(entry.get("manager") == naming.FIELD_MANAGER for entry in writers)
     return Object(
         kind=manifest["kind"],

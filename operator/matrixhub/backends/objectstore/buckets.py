@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from matrixhub.api import naming
 from matrixhub.backends.contract import Mark, Owner
 from matrixhub.backends.objectstore import actions, desired
 from matrixhub.backends.objectstore.state import Bucket
@@ -17,10 +18,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OWNER_TAG = "matrixhub.io/owner"
-TENANT_TAG = "matrixhub.io/tenant"
-RETAINED_TAG = "matrixhub.io/retained"
-CREDENTIAL_TAG = "matrixhub.io/credential"
+OWNER_TAG, TENANT_TAG, RETAINED_TAG = naming.OWNER_ANNOTATION, naming.TENANT_LABEL, naming.RETAINED_ANNOTATION
+"""Buckets and users are marked in the words that objects in Kubernetes are marked with."""
+CREDENTIAL_TAG = f"{naming.GROUP}/credential"
 _TAGS = (OWNER_TAG, TENANT_TAG, RETAINED_TAG, CREDENTIAL_TAG)
 
 PAGE = 1000
