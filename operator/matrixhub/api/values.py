@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema
 DURATION_PATTERN = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?([0-9]{1,6}ms)?$"
 """Six digits at most, so that any sum fits the 64-bit nanoseconds that CEL computes with."""
 
+_ADDRESS, _LAST_PORT = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]+)):([0-9]{1,5})"), 65535
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([KMGTPE])i|([numkMGTPE])|[eE]([+-]?\d{1,4}))?", re.ASCII)
 _POWERS = {"n": -3, "u": -2, "m": -1, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
@@ -65,12 +66,17 @@ def timestamp(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def address(text: str, default_port: int) -> tuple[str, int]:
-    """Host and port of `host`, `host:port` or `[v6]:port`."""
-    host, colon, port = text.rpartition(":")
-    if colon and port.isdigit() and (":" not in host or host.startswith("[")):
-        return host.strip("[]"), int(port)
-    return text.strip("[]"), default_port
+def address(text: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[v6]:port`. Raises ValueError for another form."""
+    match = _ADDRESS.fullmatch(text)
+    if not match or int(match[3]) > _LAST_PORT:
+        raise ValueError(f"{text!r} is not an address: write host:port")
+    return match[1] or match[2], int(match[3])
+
+
+def bracketed(host: str) -> str:
+    """The host as it stands before a `:port`: an IPv6 address is in brackets there."""
+    return f"[{host}]" if ":" in host else host
 
 
 RULES = "x-kubernetes-validations"

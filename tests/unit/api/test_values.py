@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
-from matrixhub.api.values import describe, parse_bytes, parse_duration, parse_quantity
+from matrixhub.api.values import address, bracketed, describe, parse_bytes, parse_duration, parse_quantity
 
 SUFFIXES = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei", "n", "u", "m", "k", "M", "G", "T", "P", "E"]
 
@@ -51,6 +51,23 @@ def test_what_is_no_quantity_is_refused_with_what_to_write(text: str) -> None:
 @given(number=st.decimals(-(10**6), 10**6, places=3), suffix=st.sampled_from(SUFFIXES))
 def test_quantities_are_read_as_by_the_kubernetes_client(number: Decimal, suffix: str) -> None:
     assert parse_quantity(f"{number}{suffix}") == quantity.parse_quantity(f"{number}{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [("redis:7000", "redis", 7000), ("10.0.0.1:65535", "10.0.0.1", 65535), ("[fd00::1]:7000", "fd00::1", 7000)],
+)
+def test_an_address_is_a_host_and_a_port(text: str, host: str, port: int) -> None:
+    assert address(text) == (host, port)
+    assert f"{bracketed(host)}:{port}" == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "redis", "redis:", ":7000", "redis:port", "redis:65536", "fd00::1", "[fd00::1:70"]
+)
+def test_what_is_no_address_is_refused_with_what_to_write(text: str) -> None:
+    with pytest.raises(ValueError, match="is not an address: write host:port"):
+        address(text)
 
 
 def test_bytes_are_whole() -> None:

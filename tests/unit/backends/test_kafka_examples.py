@@ -10,7 +10,7 @@ from tests.support import intent
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Intent, Mark, Owner, Phase
 from matrixhub.backends.kafka import actions
-from matrixhub.backends.kafka.desired import address, binding, desired, iterations
+from matrixhub.backends.kafka.desired import binding, desired, iterations
 from matrixhub.backends.kafka.plan import plan, settle
 from matrixhub.backends.kafka.state import Acl, Quota, Scram, State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Conflict
@@ -244,11 +244,3 @@ def test_the_binding_holds_what_a_client_needs() -> None:
     assert "ca.crt" not in held
     assert binding(replace(green(), ca="PEM"))["ca.crt"] == "PEM"
     assert binding(green(Phase.RETAINED)) == {}
-
-
-@pytest.mark.parametrize(
-    ("server", "expected"),
-    [("kafka:9093", ("kafka", 9093)), ("kafka", ("kafka", 9092)), ("[::1]:9094", ("::1", 9094))],
-)
-def test_a_bootstrap_server_is_host_and_port(server: str, expected: tuple[str, int]) -> None:
-    assert address(server) == expected

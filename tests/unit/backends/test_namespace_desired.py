@@ -96,14 +96,14 @@ def test_nothing_else_may_be_reached() -> None:
 
 
 def test_sentinels_may_name_any_master() -> None:
-    redis = {"mode": "sentinel", "nodes": ["10.0.0.7"], "adminSecretRef": {"name": "r"}}
+    redis = {"mode": "sentinel", "nodes": ["10.0.0.7:26379"], "adminSecretRef": {"name": "r"}}
     on = cluster(STAND, redis=redis)
     rules = egress(intent("green", on))
     assert {"ports": [{"protocol": "TCP", "port": 6379}]} in rules
     assert {"to": [{"ipBlock": {"cidr": "10.0.0.7/32"}}], "ports": [{"protocol": "TCP", "port": 26379}]} in rules
 
 
-@pytest.mark.parametrize("address", ["kafka:port", "kafka:99999", "[::1:9092"])
+@pytest.mark.parametrize("address", ["kafka", "kafka:port", "kafka:99999", "[::1:9092"])
 def test_an_address_without_a_sensible_port_is_refused_with_a_sentence(address: str) -> None:
     with pytest.raises(Rejected, match="write host:port") as caught:
         desired(wish({"KAFKA_BOOTSTRAP": address}))

@@ -4,7 +4,6 @@ import pytest
 from tests.support import intent
 
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.api.values import address
 from matrixhub.backends.contract import Owner, Phase
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.commands import ALLOWED, Vocabulary
@@ -102,20 +101,6 @@ def test_names_no_command_that_a_server_must_keep_from_tenants() -> None:
     keyspace_wide = {"keys", "scan", "randomkey", "dbsize", "flushall", "flushdb", "swapdb", "move", "copy", "select"}
     others = {"monitor", "config", "acl", "debug", "migrate", "restore", "client", "client|tracking", "info", "fcall"}
     assert not ALLOWED & (keyspace_wide | others)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("redis", ("redis", 6379)),
-        ("redis:7000", ("redis", 7000)),
-        ("10.0.0.1:7000", ("10.0.0.1", 7000)),
-        ("[fd00::1]:7000", ("fd00::1", 7000)),
-        ("fd00::1", ("fd00::1", 6379)),
-    ],
-)
-def test_addresses(text: str, expected: tuple[str, int]) -> None:
-    assert address(text, 6379) == expected
 
 
 def test_members_of_a_cluster_are_read_from_its_own_table() -> None:

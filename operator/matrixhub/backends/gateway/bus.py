@@ -43,10 +43,10 @@ class Bus:
 
     def _client(self, options: dict[str, Any]) -> Any:
         if self._spec.mode == "sentinel":
-            seeds = [address(node, 26379) for node in self._spec.nodes]
+            seeds = [address(node) for node in self._spec.nodes]
             sentinel = Sentinel(seeds, sentinel_kwargs=options, **options)  # type: ignore[no-untyped-call]  # the driver's
             return sentinel.master_for(self._spec.master_name or "", **self._login)  # type: ignore[no-untyped-call]  # own
-        host, port = address(self._spec.nodes[0], 6379)
+        host, port = address(self._spec.nodes[0])
         return redis.Redis(host=host, port=port, **self._login, **options)
 
 

@@ -7,6 +7,7 @@ from matrixhub.api import naming
 from matrixhub.api.dataplane import Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend, RedisBackend
+from matrixhub.api.values import bracketed
 from matrixhub.backends.contract import Intent, Phase
 from matrixhub.backends.gateway.state import App, State
 from matrixhub.errors import Rejected
@@ -51,7 +52,6 @@ def binding(intent: Intent) -> Mapping[str, str]:
     if credential is None:
         return {}
     scheme, host, port = address(intent.cluster)
-    at = f"[{host}]" if ":" in host else host
     identity = naming.app_id(intent.tenant.id)
     values = {
         "type": "pusher",
@@ -60,7 +60,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
         "port": str(port),
         "username": credential.username,
         "password": credential.password,
-        "uri": f"{scheme}://{credential.username}:{credential.password}@{at}:{port}/apps/{identity}",
+        "uri": f"{scheme}://{credential.username}:{credential.password}@{bracketed(host)}:{port}/apps/{identity}",
         "PUSHER_APP_ID": identity,
         "PUSHER_APP_KEY": credential.username,
         "PUSHER_APP_SECRET": credential.password,

@@ -15,6 +15,7 @@ import urllib3
 from matrixhub.api import naming
 from matrixhub.api.dataplane import WEBSOCKET_PORT
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.values import bracketed
 from matrixhub.backends.gateway.desired import CANARY, gateway
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import POD, Manifest
@@ -72,8 +73,7 @@ class Recreation:
 
     def _refuses(self, pod: Manifest) -> bool:
         """Whether the gateway says at once that a store is away."""
-        address = pod["status"]["podIP"]
-        host = f"[{address}]" if ":" in address else address
+        host = bracketed(pod["status"]["podIP"])
         scheme = "https" if gateway(self._cluster).tls else "http"
         try:
             answer = self._http.request("GET", f"{scheme}://{host}:{WEBSOCKET_PORT}/up/{CANARY}")

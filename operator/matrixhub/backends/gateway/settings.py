@@ -111,7 +111,7 @@ def _section(name: str, values: dict[str, Any]) -> str:
 
 
 def _sentinel(node: str) -> str:
-    host, port = address(node, 26379)
+    host, port = address(node)
     return f"[[database.redis.sentinels]]\nhost = {json.dumps(host)}\nport = {port}\n\n"
 
 
@@ -131,7 +131,7 @@ def _postgres(spec: PostgresBackend, login: str) -> dict[str, str]:
 
 
 def _redis(spec: RedisBackend, login: str) -> dict[str, str]:
-    host, port = address(spec.nodes[0], 6379)
+    host, port = address(spec.nodes[0])
     values = {"DATABASE_REDIS_USERNAME": login}
     if spec.mode == "standalone":
         values |= {"DATABASE_REDIS_HOST": host, "DATABASE_REDIS_PORT": str(port)}

@@ -7,6 +7,7 @@ from dataclasses import replace
 from matrixhub.api import naming
 from matrixhub.api.services import KafkaBackend
 from matrixhub.api.shares import Topics
+from matrixhub.api.values import address
 from matrixhub.backends.contract import Intent, Mark, Phase, fingerprint
 from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim
 
@@ -32,12 +33,6 @@ def backend(intent: Intent) -> KafkaBackend:
     if kafka is None:
         raise ValueError(f"RealtimeCluster {intent.cluster.key} has no kafka")
     return kafka
-
-
-def address(server: str) -> tuple[str, int]:
-    """Host and port of a bootstrap server; Kafka's port is 9092 unless said."""
-    host, colon, port = server.rpartition(":")
-    return (host.strip("[]"), int(port)) if colon else (server, 9092)
 
 
 def iterations(password: str) -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
-from matrixhub.backends.kafka.desired import address
+from matrixhub.api.values import address
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
 from matrixhub.tls import Trust
 

@@ -12,6 +12,7 @@ from matrixhub.api.dataplane import WEBSOCKET_PORT
 from matrixhub.api.realtimecluster import RealtimeCluster, RealtimeClusterSpec
 from matrixhub.api.tenant import Owner as Member
 from matrixhub.api.tenant import Tenant
+from matrixhub.api.values import address
 from matrixhub.backends.contract import Intent, Mark, Phase
 from matrixhub.backends.namespace.state import (
     DISPLAY_NAME_ANNOTATION,
@@ -36,8 +37,10 @@ NODE_LOCAL_DNS = "169.254.20.10/32"
 METADATA = {"0.0.0.0/0": ("169.254.0.0/16",), "::/0": ("fd00:ec2::254/128", "fe80::/10")}
 """By network, where clouds' metadata services are: link-local addresses, and AWS's for IPv6 (its EC2 User Guide)."""
 RBAC = "rbac.authorization.k8s.io"
-HTTPS, HTTP, REDIS, SENTINEL, KAFKA = 443, 80, 6379, 26379, 9092
-"""Ports that are meant where none is written."""
+HTTPS, HTTP = 443, 80
+"""Ports that are meant where a URL names none."""
+REDIS = 6379
+"""Where the master is expected whose address only sentinels know."""
 
 
 def desired(intent: Intent) -> State:
@@ -215,7 +218,7 @@ def _way_to(host: str, port: int) -> dict[str, Any]:
     try:
         address = ip_address(host)
     except ValueError:
-        parts = host.rstrip(".").split(".")
+        parts = host.lower().rstrip(".").split(".")
         in_cluster = len(parts) > 2 and parts[2] == "svc"  # noqa: PLR2004 - name.namespace.svc
         return {"to": [_namespace_peer(parts[1])]} if in_cluster else _way_to_any(port)
     return {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": [_port(port)]}
@@ -235,29 +238,28 @@ def _endpoints(spec: RealtimeClusterSpec) -> list[tuple[str, int]]:
     if spec.postgres:
         found.add((spec.postgres.host, spec.postgres.port))
     if spec.redis:
-        found.update(
-            _host_and_port(node, SENTINEL if spec.redis.mode == "sentinel" else REDIS) for node in spec.redis.nodes
-        )
+        found.update(map(_host_and_port, spec.redis.nodes))
         if spec.redis.mode == "sentinel":
-            found.add(("", REDIS))  # the master's address is the sentinels' to tell
+            found.add(("", REDIS))
     if spec.kafka:
-        found.update(_host_and_port(server, KAFKA) for server in spec.kafka.bootstrap_servers)
+        found.update(map(_host_and_port, spec.kafka.bootstrap_servers))
     if spec.object_store:
-        endpoint = spec.object_store.endpoint or "https://"
-        found.add(_host_and_port(endpoint, HTTP if endpoint.startswith("http:") else HTTPS))
+        found.add(_host_and_port(spec.object_store.endpoint or "https://"))
     if spec.gateway and spec.gateway.public_url:  # by the Service's name they are reached as pods
-        url = spec.gateway.public_url
-        found.add(_host_and_port(url, HTTP if url.startswith("http:") else HTTPS))
+        found.add(_host_and_port(spec.gateway.public_url))
     return sorted(found)
 
 
-def _host_and_port(text: str, default: int) -> tuple[str, int]:
-    """Of `host`, `host:port`, `[address]:port` or a URL."""
+def _host_and_port(text: str) -> tuple[str, int]:
+    """Of `host:port` or of a URL."""
     try:
-        parts = urlsplit(text if "//" in text else f"//{text}")
-        port = parts.port or default
+        return _place(text) if "//" in text else address(text)
     except ValueError:
         raise Rejected(
             "InvalidEndpoint", f"the RealtimeCluster names the address {text!r}: write host:port there"
         ) from None
-    return parts.hostname or "", port
+
+
+def _place(text: str) -> tuple[str, int]:
+    url = urlsplit(text)
+    return url.hostname or "", url.port or (HTTP if url.scheme == "http" else HTTPS)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend
+from matrixhub.api.values import bracketed
 from matrixhub.backends.contract import Intent, Mark, Phase, fingerprint
 from matrixhub.backends.postgres.state import (
     GROUP,
@@ -132,7 +133,6 @@ def binding(intent: Intent) -> Mapping[str, str]:
         return {}
     server = postgres(intent.cluster)
     user, password = intent.credential.username, intent.credential.password
-    host = f"[{server.host}]" if ":" in server.host else server.host
     return {
         "type": "postgresql",
         "provider": "matrixhub",
@@ -142,7 +142,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
         "username": user,
         "password": password,
         "sslmode": server.ssl_mode,
-        "uri": f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{server.port}"
+        "uri": f"postgresql://{quote(user, safe='')}:{quote(password, safe='')}@{bracketed(server.host)}:{server.port}"
         f"/{quote(server.database, safe='')}?sslmode={server.ssl_mode}",
         **({"ca.crt": intent.ca} if intent.ca else {}),
     }

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import RedisBackend
-from matrixhub.api.values import address
+from matrixhub.api.values import address, bracketed
 from matrixhub.backends.contract import Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State
 
@@ -63,13 +63,11 @@ def binding(intent: Intent) -> Mapping[str, str]:
         return {}
     spec = backend(intent.cluster)
     tls = spec.tls is not None and spec.tls.enabled
-    default_port = 26379 if spec.mode == "sentinel" else 6379
-    host, port = address(spec.nodes[0], default_port)
+    host, port = address(spec.nodes[0])
     name = naming.redis_user(intent.tenant.id)
     login = f"{quote(name, safe='')}:{quote(intent.credential.password, safe='')}"
     scheme = "rediss" if tls else "redis"
-    at = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    uri = f"{scheme}://{login}@{at}"
+    uri = f"{scheme}://{login}@{bracketed(host)}:{port}"
     values = {
         "type": "redis",
         "provider": "matrixhub",

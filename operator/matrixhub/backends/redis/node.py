@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from matrixhub import metrics
+from matrixhub.api.values import bracketed
 from matrixhub.backends.redis.acl import Command
 from matrixhub.backends.redis.commands import PROBE, SCRIPTS, Vocabulary
 from matrixhub.errors import Rejected, Transient, Unreachable
@@ -50,7 +51,7 @@ class Node:
     """One Redis server. Connects when first asked, and again by itself after an outage."""
 
     def __init__(self, host: str, port: int, login: Login) -> None:
-        self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.name = f"{bracketed(host)}:{port}"
         self._login = login
         self._at = (host, port)
         self._files = Files(login.trust) if login.trust else None

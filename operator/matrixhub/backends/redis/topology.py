@@ -86,9 +86,9 @@ class Topology:
 
     def members(self) -> tuple[Member, ...]:
         """All servers, silent ones included. Raises Unreachable when nobody can say which they are."""
+        seeds = tuple(Member(*address(text)) for text in self._spec.nodes)
         if self._spec.mode == "sentinel":
-            return self._first(self._seeds(26379), self._ask_sentinel, "sentinel")
-        seeds = self._seeds(6379)
+            return self._first(seeds, self._ask_sentinel, "sentinel")
         if self._spec.mode == "cluster":
             return self._first(seeds, self._ask_cluster, "node")
         return seeds
@@ -108,9 +108,6 @@ class Topology:
             self._nodes[key] = Node(host, port, login)
         return self._nodes[key]
 
-    def _seeds(self, default_port: int) -> tuple[Member, ...]:
-        return tuple(Member(*address(text, default_port)) for text in self._spec.nodes)
-
     def _first(
         self, seeds: Sequence[Member], ask: Callable[[Member], tuple[Member, ...]], what: str
     ) -> tuple[Member, ...]:
@@ -127,14 +124,14 @@ class Topology:
         raise Unreachable(f"no redis {what} answers: {'; '.join(silent)}")
 
     def _ask_cluster(self, seed: Member) -> tuple[Member, ...]:
-        reply = self.node(seed).call([("CLUSTER", "NODES")])[0]
+        node = self.node(seed)
+        reply = node.call([("CLUSTER", "NODES")])[0]
         if isinstance(reply, Exception) and "cluster support disabled" in str(reply):
             raise Rejected(
                 "NotACluster",
-                f"redis at {seed.host}:{seed.port} does not run as a cluster: "
-                "set spec.redis.mode to standalone or sentinel",
+                f"redis at {node.name} does not run as a cluster: set spec.redis.mode to standalone or sentinel",
             )
-        return members_of_cluster(self.node(seed).checked(reply), seed.host)
+        return members_of_cluster(node.checked(reply), seed.host)
 
     def _ask_sentinel(self, seed: Member) -> tuple[Member, ...]:
         """Sentinels often ask for no password; one that does is given the admin's."""
@@ -149,8 +146,7 @@ class Topology:
         if isinstance(replies[0], Exception) and "No such master" in str(replies[0]):
             raise Rejected(
                 "MasterUnknown",
-                f"the sentinel at {seed.host}:{seed.port} does not watch a master named {name}: "
-                "correct spec.redis.masterName",
+                f"the sentinel at {sentinel.name} does not watch a master named {name}: correct spec.redis.masterName",
             )
         master, replicas = (sentinel.checked(reply) for reply in replies)
         return members_of_sentinel(master, replicas)

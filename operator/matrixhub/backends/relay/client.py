@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.values import bracketed
 from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
 from matrixhub.backends.relay import workload
 from matrixhub.errors import BackendError, Rejected, Transient
@@ -63,7 +64,7 @@ class Client:
         if service is None:
             raise Transient("GatewayPending", f"Service {name} is not there yet: the relay starts once it is", 2.0)
         host, port = service["spec"]["clusterIP"], service["spec"]["ports"][0]["port"]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        return f"{bracketed(host)}:{port}"
 
     def _rollout(self) -> tuple[Finding, ...]:
         name = naming.relay_workload(self._cluster.metadata.name)

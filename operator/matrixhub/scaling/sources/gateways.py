@@ -10,6 +10,7 @@ import urllib3
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.api.values import bracketed
 from matrixhub.backends.gateway.settings import METRICS_PORT
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
@@ -57,9 +58,8 @@ class GatewaySource:
         address = (pod.get("status") or {}).get("podIP")
         if not address:
             return None
-        host = f"[{address}]" if ":" in address else address
         try:
-            answer = self._http.request("GET", f"http://{host}:{METRICS_PORT}/metrics")
+            answer = self._http.request("GET", f"http://{bracketed(address)}:{METRICS_PORT}/metrics")
         except (urllib3.exceptions.HTTPError, OSError):
             return None
         return answer.data.decode(errors="replace") if answer.status == 200 else None  # noqa: PLR2004 - HTTP's OK
