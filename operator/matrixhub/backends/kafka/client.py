@@ -10,7 +10,6 @@ from matrixhub.backends.kafka.session import Session, metadata
 from matrixhub.backends.kafka.state import State
 from matrixhub.errors import BackendError
 
-_TRANSACTION, _REFUSED = 1, 53
 _PROBE = "matrixhub-probe"
 """A transactional id that the admin has no right to; brokers hide the setting that would let it in all the same."""
 _OPEN = Finding(
@@ -43,11 +42,15 @@ class Client:
                 `AuthorizerMissing` where Kafka enforces no ACLs at all.
         """
         wildcard = reads.acl_filter(principal_filter="User:*", permission_type=codes.ALLOW)
-        probe = metadata.FindCoordinatorRequest(key_type=_TRANSACTION, coordinator_keys=[_PROBE], min_version=4)
+        probe = metadata.FindCoordinatorRequest(
+            key_type=codes.TRANSACTION_COORDINATOR, coordinator_keys=[_PROBE], min_version=4
+        )
         acls, found = self._session.send([wildcard, probe])
         self._session.require(acls, "listing ACLs")
         findings = [_wildcard(resource) for resource in acls.resources if resource.resource_type in codes.SHARED]
-        if any(coordinator.error_code != _REFUSED for coordinator in found.coordinators):
+        if any(
+            coordinator.error_code != codes.TRANSACTIONAL_ID_AUTHORIZATION_FAILED for coordinator in found.coordinators
+        ):
             findings.append(_OPEN)
         if self._account is None:
             return Survey(self._session.version, findings=tuple(findings))

@@ -7,12 +7,21 @@ from matrixhub.backends.kafka.state import Acl, TopicClaim, UserClaim
 ANY = 1
 """In a filter: resources, patterns, operations or permissions of any kind."""
 LITERAL = 3
-TOPIC = 2
-USER = 7
+TOPIC, GROUP, TRANSACTIONAL_ID, USER = 2, 3, 5, 7
+"""Resource types; those that have configs are numbered alike."""
+SHARED = frozenset({TOPIC, GROUP, TRANSACTIONAL_ID})
+"""Resource types that tenants' data and doings are in."""
 DESCRIBE_TOKENS = 14
 ALLOW = 3
-SHARED = frozenset({2, 3, 5})
-"""Resource types that tenants' data and doings are in: topic, group, transactional id."""
+
+GROUP_COORDINATOR, TRANSACTION_COORDINATOR = 0, 1
+
+UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER = 3, 6
+TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS = 36, 37
+TRANSACTIONAL_ID_AUTHORIZATION_FAILED = 53
+GROUP_ID_NOT_FOUND = 69
+RESOURCE_NOT_FOUND = 91
+"""Errors, by their names in Kafka; the last is a user's without a login."""
 
 _RESOURCES = ("unknown", "any", "topic", "group", "cluster", "transactional-id", "delegation-token", "user")
 _OPERATIONS = (

@@ -1,6 +1,6 @@
 """Whether the broker that is asked has read of a change by now: what to ask it, and what its answer shows then."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from matrixhub.backends.kafka import codes
@@ -8,9 +8,9 @@ from matrixhub.backends.kafka.actions import Configure, QuotaChange
 from matrixhub.backends.kafka.session import messages
 from matrixhub.backends.kafka.state import ALL_CLIENTS, DEFAULT_CLIENT
 
-TOPIC_RESOURCE = 2
 SET_ON_TOPIC = 1
 """The source of a config that is set on the topic itself."""
+_EXACT, _ANY_NAME = 0, 2
 
 Look = tuple[Any, Callable[[Any], bool]]
 """A request, and whether its answer shows what was looked for."""
@@ -33,10 +33,6 @@ def login(user: str, check: Callable[[dict[int, int]], bool]) -> Look:
 
 def quotas(change: QuotaChange) -> Look:
     """Whether they are set, and the surplus is gone."""
-    component = messages.DescribeClientQuotasRequest.ComponentData
-    request = messages.DescribeClientQuotasRequest(
-        components=[component(entity_type="user", match_type=0, match=change.user)], strict=False
-    )
 
     def checked(answer: Any) -> bool:
         name = f"{change.user}/{change.client}"
@@ -51,7 +47,7 @@ def quotas(change: QuotaChange) -> Look:
             quota.key in keys for quota in change.surplus
         )
 
-    return request, checked
+    return quotas_of(change.user), checked
 
 
 def configs(step: Configure) -> Look:
@@ -59,7 +55,7 @@ def configs(step: Configure) -> Look:
     resource = messages.DescribeConfigsRequest.DescribeConfigsResource
     keys = [key for key, _ in step.configs] + list(step.surplus)
     request = messages.DescribeConfigsRequest(
-        resources=[resource(resource_type=TOPIC_RESOURCE, resource_name=step.topic, configuration_keys=keys)]
+        resources=[resource(resource_type=codes.TOPIC, resource_name=step.topic, configuration_keys=keys)]
     )
 
     def checked(answer: Any) -> bool:
@@ -70,8 +66,24 @@ def configs(step: Configure) -> Look:
     return request, checked
 
 
-def quota_name(result: Any) -> str:
+def quotas_of(user: str | None) -> Any:
+    """A request for the client quotas of one user, or of all."""
+    match = {"match_type": _ANY_NAME, "match": None} if user is None else {"match_type": _EXACT, "match": user}
+    component = messages.DescribeClientQuotasRequest.ComponentData(entity_type="user", **match)
+    return messages.DescribeClientQuotasRequest(components=[component], strict=False)
+
+
+def quota_entity(entry: Any) -> dict[str, str | None]:
+    """Whom an entry is about: `user`, `client-id` or both; None stands for the default."""
+    return {part.entity_type: part.entity_name for part in entry.entity}
+
+
+def quota_client(entity: Mapping[str, str | None]) -> str:
+    """Which client ids the entry is about, in the words of `state.Quota`."""
+    return (entity["client-id"] or DEFAULT_CLIENT) if "client-id" in entity else ALL_CLIENTS
+
+
+def quota_name(entry: Any) -> str:
     """User and client of an entry, as `user/client`."""
-    entity = {part.entity_type: part.entity_name for part in result.entity}
-    client = (entity["client-id"] or DEFAULT_CLIENT) if "client-id" in entity else ALL_CLIENTS
-    return f"{entity['user']}/{client}"
+    entity = quota_entity(entry)
+    return f"{entity['user']}/{quota_client(entity)}"

@@ -4,12 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from matrixhub.backends.kafka import requests
+from matrixhub.backends.kafka import codes, requests
 from matrixhub.backends.kafka.reads import describe_topics
 from matrixhub.backends.kafka.session import MemoryRecordsBuilder, Session, murmur2, producer
 from matrixhub.errors import Transient
 
-TOPIC_EXISTS, MISSING_TOPIC = 36, 3
 MAGIC, PLAIN = 2, 0
 ACKNOWLEDGED_BY_ALL, WAIT_MILLISECONDS = -1, 5000
 NAMES = 12
@@ -67,9 +66,9 @@ def _leaders(session: Session, new: requests.NewTopic) -> dict[int, int]:
     """By partition, the broker that leads it."""
     name = new.topic.name
     [found] = describe_topics(session, [name])
-    if found.error_code == MISSING_TOPIC:
+    if found.error_code == codes.UNKNOWN_TOPIC_OR_PARTITION:
         [answer] = session.send([requests.CREATE_TOPICS.request([new])])
-        if answer.topics[0].error_code != TOPIC_EXISTS:
+        if answer.topics[0].error_code != codes.TOPIC_ALREADY_EXISTS:
             session.require(answer.topics[0], requests.CREATE_TOPICS.doing(new))
         raise Transient("TopicsNotReady", f"topic {name} was just made", 0.5)
     session.require(found, f"describing topic {name}")

@@ -8,11 +8,9 @@ from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Phase, ServiceAccount
 from matrixhub.backends.kafka import codes
 from matrixhub.backends.kafka.desired import backend, relay_grants, topic_names
-from matrixhub.backends.kafka.looks import SET_ON_TOPIC
+from matrixhub.backends.kafka.looks import SET_ON_TOPIC, quota_client, quota_entity, quotas_of
 from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
 from matrixhub.backends.kafka.state import (
-    ALL_CLIENTS,
-    DEFAULT_CLIENT,
     MANAGED_CONFIGS,
     Acl,
     Quota,
@@ -31,9 +29,6 @@ The broker answers each question about ACLs by walking through all of them, and 
 it takes to walk: measured with 150,000 ACLs (10,000 tenants), 80 to 110 ms a walk, 1 s for all.
 """
 TOPICS_PER_REQUEST = 1000
-_MISSING_TOPIC, _NO_LOGIN = 3, 91
-_TOPIC_RESOURCE = 2
-_EXACT, _ANY_NAME = 0, 2
 
 
 def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State]:
@@ -73,7 +68,7 @@ class _Reading:
         acls = [acl_filter()] if everyone else [request for user in self._tenants for request in _acls_of(user)]
         if relay and not everyone:
             acls += [_named(relay, acl) for tenant in users.values() for acl in relay_grants(tenant)]
-        quotas = [_quotas_of(None)] if everyone else [_quotas_of(user) for user in self._tenants]
+        quotas = [quotas_of(None)] if everyone else [quotas_of(user) for user in self._tenants]
         logins = messages.DescribeUserScramCredentialsRequest(users=None if everyone else [(u,) for u in self._tenants])
         for answer in session.send(acls):
             self._take_acls(session.require(answer, "listing ACLs"))
@@ -106,16 +101,16 @@ class _Reading:
 
     def _take_quotas(self, answer: Any) -> None:
         for entry in answer.entries or ():
-            entity = {part.entity_type: part.entity_name for part in entry.entity}
+            entity = quota_entity(entry)
             tenant = self._tenants.get(entity.get("user") or "")
             if tenant is None or not entity.keys() <= {"user", "client-id"}:
                 continue
-            client = (entity["client-id"] or DEFAULT_CLIENT) if "client-id" in entity else ALL_CLIENTS
+            client = quota_client(entity)
             self._quotas[tenant] |= {Quota(value.key, value.value, client) for value in entry.values}
 
     def _take_logins(self, answer: Any) -> None:
         for result in answer.results:
-            if result.user in self._tenants and result.error_code != _NO_LOGIN:
+            if result.user in self._tenants and result.error_code != codes.RESOURCE_NOT_FOUND:
                 self._session.require(result, "reading a SCRAM login")
                 self._logins[self._tenants[result.user]] |= {
                     Scram(codes.mechanism_word(info.mechanism), info.iterations) for info in result.credential_infos
@@ -210,12 +205,6 @@ def _named(user: str, acl: Acl) -> Any:
     )
 
 
-def _quotas_of(user: str | None) -> Any:
-    match = {"match_type": _ANY_NAME, "match": None} if user is None else {"match_type": _EXACT, "match": user}
-    component = messages.DescribeClientQuotasRequest.ComponentData(entity_type="user", **match)
-    return messages.DescribeClientQuotasRequest(components=[component], strict=False)
-
-
 def describe_topics(session: Session, names: Iterable[str]) -> list[Any]:
     """What the broker knows of these topics; a topic that does not exist has error code 3."""
     item = metadata.MetadataRequest.MetadataRequestTopic
@@ -232,7 +221,7 @@ def read_topics(session: Session, names: Iterable[str]) -> dict[str, Topic]:
     """Those of the topics that exist, with their partitions and those of our configs that are set on them."""
     partitions: dict[str, int] = {}
     for topic in describe_topics(session, names):
-        if topic.error_code != _MISSING_TOPIC:
+        if topic.error_code != codes.UNKNOWN_TOPIC_OR_PARTITION:
             session.require(topic, f"describing topic {topic.name}")
             partitions[topic.name] = len(topic.partitions)
     configs = _configs(session, sorted(partitions))
@@ -244,7 +233,7 @@ def _configs(session: Session, names: Sequence[str]) -> dict[str, frozenset[tupl
     requests = [
         messages.DescribeConfigsRequest(
             resources=[
-                resource(resource_type=_TOPIC_RESOURCE, resource_name=name, configuration_keys=list(MANAGED_CONFIGS))
+                resource(resource_type=codes.TOPIC, resource_name=name, configuration_keys=list(MANAGED_CONFIGS))
                 for name in chunk
             ]
         )
@@ -253,7 +242,7 @@ def _configs(session: Session, names: Sequence[str]) -> dict[str, frozenset[tupl
     found = {}
     for answer in session.send(requests):
         for result in answer.results:
-            if result.error_code == _MISSING_TOPIC:
+            if result.error_code == codes.UNKNOWN_TOPIC_OR_PARTITION:
                 continue
             session.require(result, f"reading the configs of topic {result.resource_name}")
             found[result.resource_name] = frozenset(

@@ -8,11 +8,10 @@ from typing import Any
 
 from matrixhub.backends.kafka import codes, looks
 from matrixhub.backends.kafka.actions import AddPartitions, Configure, QuotaChange
-from matrixhub.backends.kafka.looks import TOPIC_RESOURCE, Look, quota_name
+from matrixhub.backends.kafka.looks import Look, quota_name
 from matrixhub.backends.kafka.session import REQUEST_MILLISECONDS, messages
 from matrixhub.backends.kafka.state import ALL_CLIENTS, DEFAULT_CLIENT, Topic
 
-_TOPIC_EXISTS, _MISSING_TOPIC, _NO_LOGIN, _NO_GROUP, _INVALID_PARTITIONS = 36, 3, 91, 69, 37
 _SET, _REMOVE = 0, 1
 _HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 _SALT_BYTES = 24
@@ -138,7 +137,7 @@ def _configure(things: Sequence[Configure]) -> Any:
     return messages.IncrementalAlterConfigsRequest(
         resources=[
             resource(
-                resource_type=TOPIC_RESOURCE,
+                resource_type=codes.TOPIC,
                 resource_name=step.topic,
                 configs=[config(name=key, config_operation=_SET, value=value) for key, value in sorted(step.configs)]
                 + [config(name=key, config_operation=_REMOVE, value=None) for key in sorted(step.surplus)],
@@ -188,7 +187,7 @@ DROP_LOGINS = Kind(
     lambda pair: f"removing the login of {pair[0]}",
     name=lambda pair: pair[0],
     named=lambda result: result.user,
-    fine=frozenset({_NO_LOGIN}),
+    fine=frozenset({codes.RESOURCE_NOT_FOUND}),
     visible=lambda pair: looks.login(pair[0], lambda logins: codes.mechanism_number(pair[1]) not in logins),
 )
 """Takes pairs of user and mechanism."""
@@ -208,7 +207,7 @@ CREATE_TOPICS = Kind(
     lambda a: a.topics,
     lambda new: f"creating topic {new.topic.name} with {new.replicas} replicas",
     name=lambda new: new.topic.name,
-    again=frozenset({_TOPIC_EXISTS}),
+    again=frozenset({codes.TOPIC_ALREADY_EXISTS}),
     weight=lambda new: new.topic.partitions + 4,
 )
 """Takes NewTopic values. One that exists by now was made by an earlier try whose answer was lost."""
@@ -218,7 +217,7 @@ ADD_PARTITIONS = Kind(
     lambda a: a.results,
     lambda step: f"adding partitions to topic {step.topic}",
     name=lambda step: step.topic,
-    again=frozenset({_INVALID_PARTITIONS, _MISSING_TOPIC}),
+    again=frozenset({codes.INVALID_PARTITIONS, codes.UNKNOWN_TOPIC_OR_PARTITION}),
     weight=lambda step: step.partitions - step.before + 1,
 )
 """Takes AddPartitions steps."""
@@ -229,7 +228,7 @@ CONFIGURE = Kind(
     lambda step: f"configuring topic {step.topic}",
     name=lambda step: step.topic,
     named=lambda result: result.resource_name,
-    again=frozenset({_MISSING_TOPIC}),
+    again=frozenset({codes.UNKNOWN_TOPIC_OR_PARTITION}),
     visible=looks.configs,
 )
 """Takes Configure steps."""
@@ -239,7 +238,7 @@ DELETE_TOPICS = Kind(
     lambda a: a.responses,
     lambda name: f"deleting topic {name}",
     name=lambda name: name,
-    fine=frozenset({_MISSING_TOPIC}),
+    fine=frozenset({codes.UNKNOWN_TOPIC_OR_PARTITION}),
 )
 """Takes names."""
 
@@ -249,6 +248,6 @@ DELETE_GROUPS = Kind(
     lambda name: f"deleting consumer group {name}",
     name=lambda name: name,
     named=lambda result: result.group_id,
-    fine=frozenset({_NO_GROUP}),
+    fine=frozenset({codes.GROUP_ID_NOT_FOUND}),
 )
 """Takes group ids, all of the broker that coordinates them."""

@@ -10,7 +10,7 @@ import socket
 import ssl
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -97,11 +97,11 @@ class Session:
             Unreachable: no broker answers. The session connects again at the next call.
             Rejected: the broker refuses the admin user, or its certificate is not the CA's.
         """
-        return self._run(lambda: [(request, None) for request in requests])
+        return self._run([(request, None) for request in requests])
 
     def send_to(self, requests: Sequence[tuple[Any, int]]) -> list[Any]:
         """The same for requests that only a certain broker can answer: pairs of request and broker id."""
-        return self._run(lambda: requests)
+        return self._run(requests)
 
     def brokers(self) -> list[int]:
         """The ids of the brokers that there are now."""
@@ -122,15 +122,15 @@ class Session:
             manager.close()
             self._net.close()
 
-    def _run(self, pairs: Callable[[], Sequence[tuple[Any, int | None]]]) -> list[Any]:
+    def _run(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
         stale = self._manager is not None
         try:
-            return self._try(pairs())
+            return self._try(pairs)
         except Unreachable:
             if not stale:
                 raise
         # Brokers close idle connections, and a restarted one has lost ours: one more try with a new one.
-        return self._try(pairs())
+        return self._try(pairs)
 
     def _try(self, pairs: Sequence[tuple[Any, int | None]]) -> list[Any]:
         fresh = self._manager is None
@@ -273,9 +273,6 @@ class Session:
             )
         if kind in _REASONS:
             return Rejected(_REASONS[kind], f"kafka refused when {doing}: {said}")
-        if item.error_code == NON_EMPTY_GROUP:
+        if kind is kafka.errors.NonEmptyGroupError:
             return Transient("GroupInUse", f"kafka refused when {doing}: its consumers have not left yet", 10.0)
         return Transient("KafkaError", f"kafka answered {kind.__name__} when {doing}: {said}")
-
-
-NON_EMPTY_GROUP = kafka.errors.NonEmptyGroupError.errno

@@ -36,7 +36,6 @@ a request ends well within its time.
 """
 WAIT_SECONDS = 30.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.005, 0.2
-_GROUP = 0
 
 A = TypeVar("A")
 Item = tuple[str, Any]
@@ -156,7 +155,7 @@ class _Writing:
         by_broker: dict[int, list[str]] = defaultdict(list)
         for answer in self._session.send(
             [
-                metadata.FindCoordinatorRequest(key_type=_GROUP, coordinator_keys=chunk, min_version=4)
+                metadata.FindCoordinatorRequest(key_type=codes.GROUP_COORDINATOR, coordinator_keys=chunk, min_version=4)
                 for chunk in chunks(sorted(owners), MOST)
             ]
         ):

@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from matrixhub.backends.kafka import codes
 from matrixhub.backends.kafka.session import Session, messages, metadata, protocol
 from matrixhub.errors import BackendError
 from matrixhub.scaling.samples import Group, GroupSample, Missing, PartitionSample
 
 Partition = tuple[str, int]
 
-_GROUP = 0
 _EARLIEST, _LATEST = -2, -1
-_GONE = frozenset({3, 6})
-"""Unknown topic or partition, not its leader any more: the next look knows."""
+_GONE = frozenset({codes.UNKNOWN_TOPIC_OR_PARTITION, codes.NOT_LEADER_OR_FOLLOWER})
+"""The next look knows where the partition is, or that there is none."""
 
 
 def look(session: Session, group: str, topics: re.Pattern[str], tenants: Container[str]) -> Group:
@@ -33,7 +33,7 @@ def _look(session: Session, group: str, topics: re.Pattern[str], tenants: Contai
     everything, found = session.send(
         [
             metadata.MetadataRequest(topics=None, min_version=1),
-            metadata.FindCoordinatorRequest(key_type=_GROUP, coordinator_keys=[group], min_version=4),
+            metadata.FindCoordinatorRequest(key_type=codes.GROUP_COORDINATOR, coordinator_keys=[group], min_version=4),
         ]
     )
     leaders = {
