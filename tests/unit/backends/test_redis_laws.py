@@ -79,7 +79,7 @@ def apply_to(state: State, actions: tuple[Action, ...]) -> State:
                 for node in held:
                     if action.node in (EVERY_NODE, node):
                         held[node] = action.account if isinstance(action, SetUser) else None
-    return State(state.tenant, state.claimant, collapsed(held), data=data)
+    return State(state.tenant, state.owner, collapsed(held), data=data)
 
 
 @given(wishes)

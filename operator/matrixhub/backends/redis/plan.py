@@ -64,13 +64,13 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
     wanted = desired.accounts[0][1]
     user = naming.redis_user(desired.tenant)
     if isinstance(wanted, Account):
-        return hold(user, wanted, observed.accounts, desired.claimant)
-    foreign = _foreign(observed.accounts, desired.claimant)
+        return hold(user, wanted, observed.accounts, desired.owner)
+    foreign = _foreign(observed.accounts, desired.owner)
     ours = [(node, seen) for node, seen in observed.accounts if seen is not None and (node, seen) not in foreign]
     removals: tuple[Action, ...] = tuple(RemoveUser(user, node) for node, _ in ours)
     if desired.data or not observed.data or foreign:
         return removals
-    closed = Account(owner=desired.claimant)
+    closed = Account(owner=desired.owner)
     shut = (
         SetUser(user, node, closed, end_connections=True, changes=f"Switched ACL user {user} off")
         for node, seen in ours
@@ -79,22 +79,20 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
     return (*shut, Purge(naming.redis_prefix(desired.tenant)), *removals)
 
 
-def hold(user: str, wanted: Account, accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> tuple[SetUser, ...]:
+def hold(user: str, wanted: Account, accounts: tuple[tuple[str, Seen], ...], owner: Owner) -> tuple[SetUser, ...]:
     """The steps after which the user is as wanted on each node; raises Conflict where it is somebody else's."""
-    if foreign := _foreign(accounts, claimant):
+    if foreign := _foreign(accounts, owner):
         raise _conflict(user, *foreign[0])
     return tuple(_set(user, node, seen, wanted) for node, seen in accounts if seen != wanted)
 
 
-def release(user: str, accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> tuple[RemoveUser, ...]:
-    """The steps after which the user is gone from each node, where it is the claimant's."""
-    return tuple(
-        RemoveUser(user, node) for node, seen in accounts if isinstance(seen, Account) and seen.admits(claimant)
-    )
+def release(user: str, accounts: tuple[tuple[str, Seen], ...], owner: Owner) -> tuple[RemoveUser, ...]:
+    """The steps after which the user is gone from each node, where it is the owner's."""
+    return tuple(RemoveUser(user, node) for node, seen in accounts if isinstance(seen, Account) and seen.admits(owner))
 
 
-def _foreign(accounts: tuple[tuple[str, Seen], ...], claimant: Owner) -> list[tuple[str, Account]]:
-    return [(node, seen) for node, seen in accounts if isinstance(seen, Account) and not seen.admits(claimant)]
+def _foreign(accounts: tuple[tuple[str, Seen], ...], owner: Owner) -> list[tuple[str, Account]]:
+    return [(node, seen) for node, seen in accounts if isinstance(seen, Account) and not seen.admits(owner)]
 
 
 def _set(user: str, node: str, seen: Seen, wanted: Account) -> SetUser:

@@ -59,19 +59,19 @@ class State:
     """The tenant's part of Redis, as wanted or as found.
 
     `accounts` has one entry for `EVERY_NODE` when all agree, else one per node, in order of their names.
-    `claimant` is the Tenant that asks. `data` says whether keys of its own may lie under the prefix: it has held
+    `owner` is the Tenant's that asks. `data` says whether keys of its own may lie under the prefix: it has held
     the prefix, and they are not known to be gone. Nobody looks before a deletion.
     """
 
     tenant: str
-    claimant: Owner
+    owner: Owner
     accounts: tuple[tuple[str, Seen], ...]
     data: bool = True
 
 
-def holds(accounts: Iterable[Seen], claimant: Owner) -> bool:
+def holds(accounts: Iterable[Seen], owner: Owner) -> bool:
     """Whether the user on any node is marked as this very Tenant's, so that the keys are its own."""
-    return any(isinstance(seen, Account) and seen.owner == claimant for seen in accounts)
+    return any(isinstance(seen, Account) and seen.owner == owner for seen in accounts)
 
 
 def collapsed(accounts: Mapping[str, Seen]) -> tuple[tuple[str, Seen], ...]:
