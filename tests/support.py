@@ -84,8 +84,7 @@ def intent(
             "spec": {"clusterRef": {"namespace": on.metadata.namespace, "name": on.metadata.name}} | spec,
         }
     )
-    wants_access = phase in (Phase.ACTIVE, Phase.SUSPENDED)
-    credential = Credential(username or naming.redis_user(tenant_id), password) if wants_access else None
+    credential = Credential(username or naming.redis_user(tenant_id), password) if phase.living else None
     return Intent(tenant, on, phase, owner, credential, held=held)
 
 

@@ -25,7 +25,7 @@ def desired(intent: Intent) -> State:
     """
     tenant = intent.tenant.id
     identity = naming.app_id(tenant)
-    if intent.phase in (Phase.RETAINED, Phase.DELETED):
+    if not intent.phase.living:
         return State(tenant, identity)
     if intent.credential is None:
         raise Rejected("CredentialMissing", f"there is no key yet for the app of tenant {tenant}")

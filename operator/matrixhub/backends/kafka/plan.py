@@ -24,8 +24,6 @@ from matrixhub.backends.kafka.actions import (
 from matrixhub.backends.kafka.state import Acl, RelayAcl, State, Topic, TopicClaim, UserClaim
 from matrixhub.errors import Conflict
 
-_HELD = (Phase.ACTIVE, Phase.SUSPENDED)
-
 
 def plan(desired: State, observed: State) -> tuple[Action, ...]:
     """The steps from observed to `settle(desired, observed)`, in the order in which they must be done.
@@ -38,7 +36,7 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
         Conflict: the tenant is to have something that exists and isn't marked as its own. A tenant that is being
             removed meets no conflict: what is not its own is left alone.
     """
-    if desired.phase in _HELD:
+    if desired.phase.living:
         _meet(desired, observed)
     settled = settle(desired, observed)
     return (*_steps(settled, observed), *_refusals(desired, observed))
@@ -51,7 +49,7 @@ def settle(desired: State, observed: State) -> State:
     and by the marked topics that the spec doesn't name: they stay, with their data. Once the tenant is let go of,
     everything stays that isn't its own, and with `Retained` its topics.
     """
-    return _held(desired, observed) if desired.phase in _HELD else _released(desired, observed)
+    return _held(desired, observed) if desired.phase.living else _released(desired, observed)
 
 
 def _claims_of(topic: str, state: State) -> frozenset[TopicClaim]:
@@ -211,7 +209,7 @@ def _topic_steps(settled: State, observed: State) -> Iterator[Action]:
 
 
 def _refusals(desired: State, observed: State) -> Iterator[Refuse]:
-    if desired.phase not in _HELD:
+    if not desired.phase.living:
         return
     has = {topic.name: topic.partitions for topic in observed.topics}
     shrinking = [topic for topic in desired.topics if _shrinks(topic, observed)]
