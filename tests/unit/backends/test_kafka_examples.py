@@ -231,6 +231,12 @@ def test_a_mark_without_its_topic_is_removed_with_the_tenant() -> None:
     assert [type(step) for step in plan(desired(green(Phase.DELETED)), half)] == [actions.RemoveMarks]
 
 
+def test_an_active_tenant_without_credential_is_refused() -> None:
+    with pytest.raises(Rejected, match="no password yet for Kafka user tenant-green") as refused:
+        desired(replace(green(), credential=None))
+    assert refused.value.reason == "CredentialMissing"
+
+
 def test_the_binding_holds_what_a_client_needs() -> None:
     held = binding(green())
     assert held["type"] == "kafka"

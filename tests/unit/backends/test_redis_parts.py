@@ -10,6 +10,7 @@ from matrixhub.backends.redis.commands import ALLOWED, Vocabulary
 from matrixhub.backends.redis.desired import binding, desired
 from matrixhub.backends.redis.state import TENANT_COMMANDS, Account
 from matrixhub.backends.redis.topology import Member, members_of_cluster, members_of_sentinel
+from matrixhub.errors import Rejected
 
 SMALL = Vocabulary(
     {
@@ -128,11 +129,12 @@ def test_members_behind_a_sentinel_include_those_it_believes_down() -> None:
     )
 
 
-def test_an_active_tenant_without_credential_is_a_bug() -> None:
+def test_an_active_tenant_without_credential_is_refused() -> None:
     wanted = intent("greenwood", redis_cluster(), Phase.RETAINED)
     broken = replace(wanted, phase=Phase.ACTIVE)
-    with pytest.raises(ValueError, match="no credential"):
+    with pytest.raises(Rejected, match="no password yet for Redis user tenant-greenwood") as refused:
         desired(broken)
+    assert refused.value.reason == "CredentialMissing"
 
 
 def test_the_binding_tells_all_that_an_application_needs() -> None:

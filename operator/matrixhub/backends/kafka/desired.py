@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import KafkaBackend
 from matrixhub.api.shares import Topics
 from matrixhub.api.values import address
@@ -27,12 +28,11 @@ DEAD_LETTERS = Topics(domain=naming.RELAY_DOMAIN, events=("dead-letter",))
 """One partition, kept as long as other topics by default."""
 
 
-def backend(intent: Intent) -> KafkaBackend:
-    """The cluster's Kafka; the engine asks this backend only about clusters that have one."""
-    kafka = intent.cluster.spec.kafka
-    if kafka is None:
-        raise ValueError(f"RealtimeCluster {intent.cluster.key} has no kafka")
-    return kafka
+def section(cluster: RealtimeCluster) -> KafkaBackend:
+    """The cluster's Kafka; raises Rejected when it has none."""
+    if cluster.spec.kafka is None:
+        raise Rejected("BackendMissing", f"RealtimeCluster {cluster.key} has no `spec.kafka`")
+    return cluster.spec.kafka
 
 
 def iterations(password: str) -> int:
@@ -55,7 +55,7 @@ def topic_names(intent: Intent) -> dict[str, Topics]:
     tenant = intent.tenant.id
     named = {
         naming.topic(tenant, group.domain, event): group
-        for group in (*backend(intent).topics, *intent.tenant.spec.kafka.topics)
+        for group in (*section(intent.cluster).topics, *intent.tenant.spec.kafka.topics)
         for event in group.events
     }
     if intent.cluster.spec.relay:
@@ -64,9 +64,12 @@ def topic_names(intent: Intent) -> dict[str, Topics]:
 
 
 def desired(intent: Intent) -> State:
-    """What should exist in the intent's phase. Topics are named for ACTIVE only: no other phase makes or alters one."""
-    state = State(intent.tenant.id, intent.owner, intent.phase, backend(intent).replication_factor)
-    if intent.cluster.spec.relay and intent.phase in (Phase.ACTIVE, Phase.SUSPENDED):
+    """What should exist in the intent's phase. Topics are named for ACTIVE only: no other phase makes or alters one.
+
+    Raises Rejected when an active tenant has no credential, or names an impossible topic.
+    """
+    state = State(intent.tenant.id, intent.owner, intent.phase, section(intent.cluster).replication_factor)
+    if intent.cluster.spec.relay and intent.phase.living:
         relay = naming.relay(intent.cluster.key)
         state = replace(state, relay_acls=frozenset(RelayAcl(relay, acl) for acl in relay_grants(intent.tenant.id)))
     if intent.phase is Phase.ACTIVE:
@@ -83,7 +86,8 @@ def desired(intent: Intent) -> State:
 
 def _active(intent: Intent, state: State) -> State:
     if intent.credential is None:
-        raise ValueError(f"Tenant {intent.tenant.id} is active without a credential")
+        user = naming.kafka_user(intent.tenant.id)
+        raise Rejected("CredentialMissing", f"there is no password yet for Kafka user {user}")
     password = intent.credential.password
     mark = Mark(intent.owner)
     topics = frozenset(_topics(intent))
@@ -92,7 +96,7 @@ def _active(intent: Intent, state: State) -> State:
         user_claims=frozenset({UserClaim(mark, fingerprint(password))}),
         topic_claims=frozenset(TopicClaim(mark, topic.name, topic.partitions) for topic in topics),
         topics=topics,
-        logins=frozenset({Scram(backend(intent).sasl_mechanism, iterations(password))}),
+        logins=frozenset({Scram(section(intent.cluster).sasl_mechanism, iterations(password))}),
         acls=frozenset(grants(intent.tenant.id)),
         quotas=frozenset(_quotas(intent)),
         password=password,
@@ -156,7 +160,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
     """What the tenant's Secret holds for Kafka: empty without a credential; `ca.crt` where the cluster names its CA."""
     if intent.credential is None:
         return {}
-    kafka, tenant = backend(intent), intent.tenant.id
+    kafka, tenant = section(intent.cluster), intent.tenant.id
     username, password = intent.credential.username, intent.credential.password
     host, port = address(kafka.bootstrap_servers[0])
     prefix = naming.kafka_prefix(tenant)

@@ -7,7 +7,7 @@ from typing import Any
 from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Phase, ServiceAccount
 from matrixhub.backends.kafka import codes
-from matrixhub.backends.kafka.desired import backend, relay_grants, topic_names
+from matrixhub.backends.kafka.desired import relay_grants, section, topic_names
 from matrixhub.backends.kafka.looks import SET_ON_TOPIC, quota_client, quota_entity, quotas_of
 from matrixhub.backends.kafka.session import Session, chunks, messages, metadata
 from matrixhub.backends.kafka.state import (
@@ -130,7 +130,7 @@ class _Reading:
                 tenant=intent.tenant.id,
                 owner=intent.owner,
                 phase=intent.phase,
-                replicas=backend(intent).replication_factor,
+                replicas=section(intent.cluster).replication_factor,
                 user_claims=frozenset(self._users[intent.tenant.id]),
                 topic_claims=frozenset(self._topics[intent.tenant.id]),
                 topics=frozenset(topics[name] for name in names[intent.tenant.id] if name in topics),

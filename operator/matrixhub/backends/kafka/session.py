@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.values import address
+from matrixhub.backends.kafka.desired import section
 from matrixhub.errors import BackendError, Rejected, Transient, Unreachable
 from matrixhub.tls import Trust
 
@@ -77,13 +78,10 @@ class Session:
     """Requests to one Kafka cluster. Connects at the first request, and anew after a lost connection."""
 
     def __init__(self, cluster: RealtimeCluster, secret: Mapping[str, str]) -> None:
-        kafka_spec = cluster.spec.kafka
-        if kafka_spec is None:
-            raise ValueError(f"RealtimeCluster {cluster.key} has no kafka")
-        self._kafka = kafka_spec
+        self._kafka = section(cluster)
         self._secret = secret
-        self._trust = Trust.of("spec.kafka.tls", secret) if kafka_spec.security_protocol == "SASL_SSL" else None
-        self._secret_name = f"{cluster.metadata.namespace}/{kafka_spec.admin_secret_ref.name}"
+        self._trust = Trust.of("spec.kafka.tls", secret) if self._kafka.security_protocol == "SASL_SSL" else None
+        self._secret_name = f"{cluster.metadata.namespace}/{self._kafka.admin_secret_ref.name}"
         self._manager: Any = None
         self._net: Any = None
         self._node = -1

@@ -10,6 +10,7 @@ from typing import Any
 
 from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.kafka.desired import section
 from matrixhub.backends.kafka.produce import Item, write
 from matrixhub.backends.kafka.requests import NewTopic
 from matrixhub.backends.kafka.session import Session
@@ -33,10 +34,8 @@ class Writer:
     """Writes in a thread of its own, from now on; `admin` reads the admin's credentials and may raise BackendError."""
 
     def __init__(self, topic: str, cluster: RealtimeCluster, admin: Callable[[], Mapping[str, str]]) -> None:
-        if cluster.spec.kafka is None:
-            raise ValueError(f"RealtimeCluster {cluster.key} has no kafka")
         # One partition: all records in order.
-        self._topic = NewTopic(Topic(topic, 1, CONFIGS), cluster.spec.kafka.replication_factor)
+        self._topic = NewTopic(Topic(topic, 1, CONFIGS), section(cluster).replication_factor)
         self._cluster = cluster
         self._admin = admin
         self._queue: Queue[Item] = Queue(WAITING)

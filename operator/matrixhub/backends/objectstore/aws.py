@@ -9,10 +9,10 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from matrixhub.api import naming
-from matrixhub.backends.contract import Credential, Intent, Phase
+from matrixhub.backends.contract import Credential, Intent
 from matrixhub.backends.objectstore import actions
 from matrixhub.backends.objectstore.buckets import CREDENTIAL_TAG, OWNER_TAG, Buckets, code, marked, unless
-from matrixhub.backends.objectstore.desired import backend, fingerprint
+from matrixhub.backends.objectstore.desired import fingerprint, section
 from matrixhub.backends.objectstore.state import Bucket, Policy, State, User, canonical
 from matrixhub.errors import Rejected
 
@@ -41,13 +41,13 @@ class Aws:
 
     def _bucket(self, intent: Intent) -> Bucket | None:
         """The tenant's bucket. Names are shared by all of AWS: one that is refused to us is another account's."""
-        name = naming.bucket(backend(intent).bucket_prefix, intent.tenant.id)
+        name = naming.bucket(section(intent.cluster).bucket_prefix, intent.tenant.id)
         try:
             return self._buckets.read(name)
         except ClientError as error:
             if code(error) not in ("AccessDenied", "403"):
                 raise
-            if intent.phase in (Phase.RETAINED, Phase.DELETED):
+            if not intent.phase.living:
                 return None
             raise Rejected(
                 "BucketNameTaken",

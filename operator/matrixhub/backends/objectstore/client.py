@@ -98,10 +98,7 @@ class Client:
 
     @property
     def _store(self) -> ObjectStoreBackend:
-        store = self._cluster.spec.object_store
-        if store is None:
-            raise Rejected("ObjectStoreMissing", f"RealtimeCluster {self._cluster.key} has no objectStore")
-        return store
+        return desired.section(self._cluster)
 
     @property
     def _secret(self) -> str:

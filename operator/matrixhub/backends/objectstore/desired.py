@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import ObjectStoreBackend
 from matrixhub.backends.contract import Credential, Intent, Mark, Phase
 from matrixhub.backends.objectstore.state import Bucket, Policy, State, User, canonical, flat
@@ -42,14 +43,11 @@ _BUCKET_ACTIONS = (
 )
 
 
-def backend(intent: Intent) -> ObjectStoreBackend:
-    """The cluster's object store. Raises `Rejected` when it has none."""
-    store = intent.cluster.spec.object_store
-    if store is None:
-        raise Rejected(
-            "ObjectStoreMissing", f"RealtimeCluster {intent.cluster.key} has no objectStore: add one to its spec"
-        )
-    return store
+def section(cluster: RealtimeCluster) -> ObjectStoreBackend:
+    """The cluster's object store; raises Rejected when it has none."""
+    if cluster.spec.object_store is None:
+        raise Rejected("ObjectStoreMissing", f"RealtimeCluster {cluster.key} has no objectStore: add one to its spec")
+    return cluster.spec.object_store
 
 
 def fingerprint(credential: Credential) -> str:
@@ -62,7 +60,7 @@ def fingerprint(credential: Credential) -> str:
 
 def desired(intent: Intent) -> State:
     """The tenant's share in its phase. Raises `Rejected` for a wish that cannot be met."""
-    store, tenant = backend(intent), intent.tenant.id
+    store, tenant = section(intent.cluster), intent.tenant.id
     if intent.phase is Phase.DELETED:
         return State(tenant, intent.owner, store.provider)
     if intent.phase is Phase.RETAINED:
@@ -169,7 +167,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
     """What the tenant's Secret holds for its object store; empty without a credential."""
     if intent.credential is None:
         return {}
-    store, tenant = backend(intent), intent.tenant.id
+    store, tenant = section(intent.cluster), intent.tenant.id
     endpoint = store.endpoint or _aws_endpoint(store.region)
     url = urlsplit(endpoint)
     bucket, prefix = naming.bucket(store.bucket_prefix, tenant), naming.object_prefix(tenant)

@@ -22,7 +22,7 @@ from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Intent, Mark, Owner
 from matrixhub.backends.objectstore import actions
 from matrixhub.backends.objectstore.buckets import Buckets, bucket_state
-from matrixhub.backends.objectstore.desired import backend
+from matrixhub.backends.objectstore.desired import section
 from matrixhub.backends.objectstore.state import Bucket, Policy, State, User, canonical
 
 T = TypeVar("T")
@@ -218,7 +218,7 @@ def _unless_missing(call: Callable[[], T]) -> T | None:
 
 
 def _bucket_name(intent: Intent) -> str:
-    return naming.bucket(backend(intent).bucket_prefix, intent.tenant.id)
+    return naming.bucket(section(intent.cluster).bucket_prefix, intent.tenant.id)
 
 
 def _policy(document: Mapping[str, Any] | None) -> Policy | None:

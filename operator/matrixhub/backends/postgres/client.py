@@ -28,7 +28,7 @@ class Client:
     ) -> None:
         self._cluster = cluster
         self._account = account
-        self._server = desired.postgres(cluster)
+        self._server = desired.section(cluster)
         self._session = Session(self._server, cluster.metadata.namespace, admin)
         self._scope = {"schemas": list(self._server.schemas), "column": self._server.tenant_column}
 

@@ -55,7 +55,7 @@ PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 """Never TRUNCATE (row security does not see it), REFERENCES or TRIGGER."""
 
 
-def postgres(cluster: RealtimeCluster) -> PostgresBackend:
+def section(cluster: RealtimeCluster) -> PostgresBackend:
     """The cluster's Postgres; raises Rejected when it has none."""
     if cluster.spec.postgres is None:
         raise Rejected("BackendMissing", f"RealtimeCluster {cluster.key} has no `spec.postgres`")
@@ -103,7 +103,7 @@ def _limit(intent: Intent) -> int:
 
 def _settings(intent: Intent) -> frozenset[tuple[str, str]]:
     timeout = intent.tenant.spec.postgres.statement_timeout
-    path = ", ".join(postgres(intent.cluster).schemas)
+    path = ", ".join(section(intent.cluster).schemas)
     return frozenset(
         {
             ("", f"statement_timeout={_milliseconds(timeout)}ms"),
@@ -131,7 +131,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
     """What the tenant's Secret holds, in the Service Binding layout; empty without a credential."""
     if intent.credential is None:
         return {}
-    server = postgres(intent.cluster)
+    server = section(intent.cluster)
     user, password = intent.credential.username, intent.credential.password
     return {
         "type": "postgresql",

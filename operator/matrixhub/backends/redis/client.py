@@ -10,7 +10,7 @@ from matrixhub.backends.contract import Applied, Finding, Intent, Phase, Service
 from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.acl_file import AclFiles
 from matrixhub.backends.redis.commands import allowed
-from matrixhub.backends.redis.desired import backend, binding, desired
+from matrixhub.backends.redis.desired import binding, desired, section
 from matrixhub.backends.redis.fitness import check
 from matrixhub.backends.redis.node import Facts, Login, Node
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
@@ -131,7 +131,7 @@ class Client:
 
     def _connected(self) -> Topology:
         if self._topology is None:
-            spec = backend(self._cluster)
+            spec = section(self._cluster)
             source = f"{self._cluster.metadata.namespace}/{spec.admin_secret_ref.name}"
             for key in ("username", "password"):
                 if not self._admin.get(key):
@@ -163,7 +163,7 @@ class Client:
         return State(tenant, intent.owner, collapsed(seen), data=own and not self._sweep.swept(prefix))
 
     def _allowed(self) -> frozenset[str]:
-        return allowed(backend(self._cluster).mode)
+        return allowed(section(self._cluster).mode)
 
     def _write(self, reach: Reach, plans: Plans, kind: type[UserAction], errors: dict[str, BackendError]) -> None:
         """The users' actions of one kind, of the tenants without an error so far, on every node they name."""

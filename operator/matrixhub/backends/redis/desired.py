@@ -16,13 +16,14 @@ def desired(intent: Intent) -> State:
     """What should exist.
 
     Active: a user bound to the prefix. Suspended: a user that is off and may do nothing. Retained: no user.
-    Deleted: neither user nor keys. Raises ValueError when an active tenant comes without a credential.
+    Deleted: neither user nor keys. Raises Rejected when an active tenant has no credential.
     """
     tenant = intent.tenant.id
     account: Account | None = None
     if intent.phase is Phase.ACTIVE:
         if intent.credential is None:
-            raise ValueError(f"tenant {tenant} is to be active in Redis but has no credential")
+            user = naming.redis_user(tenant)
+            raise Rejected("CredentialMissing", f"there is no password yet for Redis user {user}")
         account = _account(intent.owner, intent.credential.password, naming.redis_prefix(tenant))
     elif intent.phase is Phase.SUSPENDED:
         account = Account(owner=intent.owner)
@@ -45,11 +46,11 @@ def _account(owner: Owner, password: str, prefix: str) -> Account:
     )
 
 
-def backend(cluster: RealtimeCluster) -> RedisBackend:
-    """The cluster's Redis. Raises ValueError when it has none."""
+def section(cluster: RealtimeCluster) -> RedisBackend:
+    """The cluster's Redis; raises Rejected when it has none."""
     spec = cluster.spec.redis
     if spec is None:
-        raise ValueError(f"RealtimeCluster {cluster.key} has no spec.redis")
+        raise Rejected("BackendMissing", f"RealtimeCluster {cluster.key} has no `spec.redis`")
     return spec
 
 
@@ -61,7 +62,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
     """
     if intent.credential is None:
         return {}
-    spec = backend(intent.cluster)
+    spec = section(intent.cluster)
     tls = spec.tls is not None and spec.tls.enabled
     host, port = address(spec.nodes[0])
     name = naming.redis_user(intent.tenant.id)
