@@ -13,7 +13,7 @@ from matrixhub.backends.kafka import actions
 from matrixhub.backends.kafka.desired import binding, desired, iterations
 from matrixhub.backends.kafka.plan import plan, settle
 from matrixhub.backends.kafka.state import Acl, Quota, Scram, State, Topic, TopicClaim, UserClaim
-from matrixhub.errors import Conflict
+from matrixhub.errors import Conflict, Rejected
 
 PASSWORD = "a-password-of-32-characters-0000"
 

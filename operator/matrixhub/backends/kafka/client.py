@@ -5,7 +5,7 @@ from typing import Any
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
-from matrixhub.backends.kafka import account, actions, codes, desired, plan, reads, writes
+from matrixhub.backends.kafka import actions, codes, desired, plan, reads, service, writes
 from matrixhub.backends.kafka.session import Session, metadata
 from matrixhub.backends.kafka.state import State
 from matrixhub.errors import BackendError
@@ -54,7 +54,7 @@ class Client:
             findings.append(_OPEN)
         if self._account is None:
             return Survey(self._session.version, findings=tuple(findings))
-        repaired, conflicts = account.keep(self._session, self._account, self._cluster)
+        repaired, conflicts = service.keep(self._session, self._account, self._cluster)
         return Survey(self._session.version, repaired, (*findings, *conflicts), vacated=self._account.leaving)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:
@@ -62,7 +62,7 @@ class Client:
         return reads.read(self._session, intents)
 
     def desired(self, intent: Intent) -> State:
-        """What should exist. Pure."""
+        """What should exist. Raises Rejected."""
         return desired.desired(intent)
 
     def plan(self, desired: State, observed: State) -> tuple[actions.Action, ...]:

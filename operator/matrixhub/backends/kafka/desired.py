@@ -11,6 +11,7 @@ from matrixhub.api.shares import Topics
 from matrixhub.api.values import address
 from matrixhub.backends.contract import Intent, Mark, Phase, fingerprint
 from matrixhub.backends.kafka.state import Acl, Quota, RelayAcl, Scram, State, Topic, TopicClaim, UserClaim
+from matrixhub.errors import Rejected
 
 BASE_ITERATIONS = 4097
 """One above Kafka's least, which its tools use by default: a password that they set never looks like ours."""

@@ -10,6 +10,7 @@ from matrixhub.api.services import RedisBackend
 from matrixhub.api.values import address, bracketed
 from matrixhub.backends.contract import Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.redis.state import EVERY_NODE, TENANT_COMMANDS, Account, State
+from matrixhub.errors import Rejected
 
 
 def desired(intent: Intent) -> State:
