@@ -124,9 +124,7 @@ class Buckets:
 
     def _blocked(self, name: str) -> bool:
         found = unless(("NoSuchPublicAccessBlockConfiguration",), lambda: self._s3.get_public_access_block(Bucket=name))
-        return (
-            bool(found) and all(found["PublicAccessBlockConfiguration"].get(key) for key in _BLOCKS) if found else False
-        )
+        return found is not None and all(found["PublicAccessBlockConfiguration"].get(key) for key in _BLOCKS)
 
     def do(self, action: actions.BucketAction, deadline: float) -> None:
         """Carries out one step; each may be repeated."""
