@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,8 +27,7 @@ METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Lists whose items are nothing but their metadata."""
 NOT_LEADER = "does not hold the Lease"
 """The words of the chart's leader-fence. A new leader is refused for as long as an API server has not heard of it."""
-HTTP_FORBIDDEN, HTTP_NOT_FOUND, HTTP_CONFLICT, HTTP_INVALID = 403, 404, 409, 422
-HTTP_GONE, HTTP_TOO_MANY, HTTP_SERVER_ERROR = 410, 429, 500
+_PASSING = frozenset({HTTPStatus.GONE, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class KubeApi:
@@ -198,7 +198,7 @@ class KubeApi:
         metrics.KUBERNETES_REQUESTS.labels(verb=method.lower()).inc()
         try:
             response = self._client.call_api(method, url, headers, payload, _request_timeout=timeout or self._timeout)
-            refused = response.read() if response.status >= 400 else b""  # noqa: PLR2004 - the first of HTTP's error codes
+            refused = response.read() if response.status >= HTTPStatus.BAD_REQUEST else b""
         except ApiException as error:
             raise _translated(error, method, path) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -238,16 +238,16 @@ def _unreachable(error: Exception) -> Unreachable:
 
 def _translated(error: ApiException, method: str, path: str) -> Exception:
     sentence = _sentence(error)
-    if error.status == HTTP_NOT_FOUND:
+    if error.status == HTTPStatus.NOT_FOUND:
         return _NotFound("NotFound", sentence)
-    if error.status == HTTP_CONFLICT:
+    if error.status == HTTPStatus.CONFLICT:
         return Conflict(sentence, "another writer")
-    passing = error.status in (HTTP_GONE, HTTP_TOO_MANY) or (error.status or 0) >= HTTP_SERVER_ERROR
+    passing = error.status in _PASSING or (error.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
     if passing or NOT_LEADER in sentence:
         return Transient("KubernetesBusy", sentence)
-    if error.status in (401, HTTP_FORBIDDEN):
+    if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return Rejected("PermissionDenied", f"the Kubernetes API refused {method} {path}: {sentence}")
-    if error.status in (400, HTTP_INVALID):
+    if error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
         return Rejected("Invalid", sentence)
     return error
 

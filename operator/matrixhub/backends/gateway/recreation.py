@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 
 import urllib3
 
@@ -28,7 +29,6 @@ PATIENCE = 20.0
 TIMEOUT = urllib3.Timeout(connect=0.5, read=1.0)
 """Seconds; one that gave up answers within milliseconds, one that has too much to do does not, and is left alone."""
 THREADS = 8
-_REFUSED = 503
 
 
 class Recreation:
@@ -79,7 +79,7 @@ class Recreation:
             answer = self._http.request("GET", f"{scheme}://{host}:{WEBSOCKET_PORT}/up/{CANARY}")
         except (urllib3.exceptions.HTTPError, OSError):
             return False
-        return answer.status == _REFUSED
+        return answer.status == HTTPStatus.SERVICE_UNAVAILABLE
 
     def _delete(self, metadata: Manifest) -> None:
         name, namespace = metadata["name"], metadata["namespace"]

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 
 import urllib3
 
@@ -62,7 +63,7 @@ class GatewaySource:
             answer = self._http.request("GET", f"http://{bracketed(address)}:{METRICS_PORT}/metrics")
         except (urllib3.exceptions.HTTPError, OSError):
             return None
-        return answer.data.decode(errors="replace") if answer.status == 200 else None  # noqa: PLR2004 - HTTP's OK
+        return answer.data.decode(errors="replace") if answer.status == HTTPStatus.OK else None
 
 
 def read(pod: Manifest, text: str | None, now: float) -> tuple[GatewaySample, dict[str, int]]:
