@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import threading
 from collections.abc import Callable
 
@@ -29,7 +28,7 @@ from matrixhub.engine.controller import Controller
 from matrixhub.engine.desk import Credentials, admin_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.trail import Reporting
-from matrixhub.engine.vault import Vault
+from matrixhub.engine.vault import Vault, new_app, new_login
 from matrixhub.freshness import TIMEOUT as LOOK_TIMEOUT
 from matrixhub.freshness import Freshness, Shown
 from matrixhub.health import Health, serve
@@ -55,7 +54,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=postgres.Client,
             account="gateway",
             binding=postgres_desired.binding,
-            credential=lambda tenant: Vault.generate(naming.postgres_role(tenant)),
+            credential=lambda tenant: new_login(naming.postgres_role(tenant)),
         ),
         Kind(
             name="redis",
@@ -64,7 +63,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=redis.Client,
             account="gateway",
             binding=redis_desired.binding,
-            credential=lambda tenant: Vault.generate(naming.redis_user(tenant)),
+            credential=lambda tenant: new_login(naming.redis_user(tenant)),
         ),
         Kind(
             name="kafka",
@@ -73,7 +72,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=kafka.Client,
             account="relay",
             binding=kafka_desired.binding,
-            credential=lambda tenant: Vault.generate(naming.kafka_user(tenant)),
+            credential=lambda tenant: new_login(naming.kafka_user(tenant)),
         ),
         Kind(
             name="objectstore",
@@ -81,7 +80,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             section=lambda cluster: cluster.spec.object_store,
             client=lambda cluster, admin, _: objectstore.Client(cluster, admin, metered=metered),
             binding=objectstore_desired.binding,
-            credential=lambda tenant: Vault.generate(naming.object_store_user(tenant)),
+            credential=lambda tenant: new_login(naming.object_store_user(tenant)),
             issues=lambda cluster: (
                 cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws"
             ),
@@ -92,7 +91,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             section=lambda cluster: cluster.spec.gateway,
             client=lambda cluster, _, account: gateway.Client(cluster, account, api),
             binding=gateway_desired.binding,
-            credential=lambda _: Vault.generate_app(),
+            credential=lambda _: new_app(),
             account="gateway",
             runs=True,
         ),
@@ -202,12 +201,8 @@ def _hub(api: KubeApi) -> str:
 
 
 def main() -> int:
-    """The command `matrixhub`."""
+    """Runs the operator, as the environment says, until it is told to end."""
     config = Config.from_environment()
     log.configure(config.log_format, config.log_level)
     asyncio.run(run(config))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

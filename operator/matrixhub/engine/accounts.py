@@ -6,7 +6,7 @@ import threading
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner, ServiceAccount
-from matrixhub.engine.vault import PASSWORD, Vault
+from matrixhub.engine.vault import PASSWORD, new_password
 from matrixhub.errors import Conflict, Rejected
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.manifests import owner_reference
@@ -83,4 +83,4 @@ def _items(secret: Manifest | None) -> list[tuple[str, str]]:
 
 
 def _kept(password: str) -> str:
-    return password if PASSWORD.fullmatch(password) else Vault.password()
+    return password if PASSWORD.fullmatch(password) else new_password()

@@ -28,8 +28,26 @@ _BYTES = 32
 """Random bytes of a password: 43 characters."""
 
 
+def new_password() -> str:
+    """A new password of 43 characters that needs no quoting in a URI, a shell or a connection string."""
+    password = secrets.token_urlsafe(_BYTES)
+    while password.startswith("-"):  # would look like an option on a command line
+        password = secrets.token_urlsafe(_BYTES)
+    return password
+
+
+def new_login(username: str) -> Credential:
+    """A login with a new password."""
+    return Credential(username, new_password())
+
+
+def new_app() -> Credential:
+    """A new app: its key (which opens public channels, so nobody may guess it), secret and master key."""
+    return Credential(secrets.token_hex(10), new_password(), base64.b64encode(secrets.token_bytes(32)).decode())
+
+
 class Vault:
-    """Reads and makes credentials. `secret_names` says by backend what its Secret is called."""
+    """Reads credentials. `secret_names` says by backend what its Secret is called."""
 
     def __init__(self, api: KubeApi, secret_names: Mapping[str, str]) -> None:
         self._api = api
@@ -46,24 +64,6 @@ class Vault:
         found = credentials(self._secrets(ids), set(ids), self._backends)
         retained = self._retained(list(found))
         return {tenant: held for tenant, held in found.items() if tenant not in retained}
-
-    @staticmethod
-    def generate(username: str) -> Credential:
-        """A login with a new password."""
-        return Credential(username, Vault.password())
-
-    @staticmethod
-    def generate_app() -> Credential:
-        """A new app: its key (which opens public channels, so nobody may guess it), secret and master key."""
-        return Credential(secrets.token_hex(10), Vault.password(), base64.b64encode(secrets.token_bytes(32)).decode())
-
-    @staticmethod
-    def password() -> str:
-        """A new password of 43 characters that needs no quoting in a URI, a shell or a connection string."""
-        password = secrets.token_urlsafe(_BYTES)
-        while password.startswith("-"):  # would look like an option on a command line
-            password = secrets.token_urlsafe(_BYTES)
-        return password
 
     def _retained(self, tenants: Sequence[str]) -> set[str]:
         """Those whose Namespace was kept when an earlier Tenant went, and is not taken over yet."""

@@ -21,7 +21,7 @@ from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.registrar import Registrar, Writes, Written
 from matrixhub.engine.roster import Plane
-from matrixhub.engine.vault import Vault
+from matrixhub.engine.vault import Vault, new_login
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
@@ -38,7 +38,7 @@ def kind(name: str) -> Kind:
         section=lambda cluster: getattr(cluster.spec, name),
         client=lambda *_: Toy(),
         binding=lambda intent: {"user": intent.credential.username if intent.credential else ""},
-        credential=Vault.generate,
+        credential=new_login,
         issues=lambda _: False,
         account={"redis": "gateway", "kafka": "relay"}[name],
     )
