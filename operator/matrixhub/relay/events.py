@@ -9,6 +9,8 @@ from matrixhub.api.dataplane import Route
 
 LONGEST_NAME = 200
 """Characters of a channel's and of an event's name: Pusher's limit, and the gateway's."""
+DATA_BYTES = 10 * 1024
+"""The largest event: Pusher's limit, which its client libraries keep to."""
 CHANNEL = re.compile(rf"[A-Za-z0-9_=@,.;-]{{1,{LONGEST_NAME}}}")
 """Pusher's rule for channel names; the gateway refuses a whole request in which one breaks it."""
 REASONS = (
@@ -75,7 +77,7 @@ def tenant_of(topic: str) -> str:
 class Router:
     """The routes of one relay: the first whose pattern fits a topic is taken."""
 
-    def __init__(self, routes: Sequence[Route], data_bytes: int) -> None:
+    def __init__(self, routes: Sequence[Route], data_bytes: int = DATA_BYTES) -> None:
         self._routes = [(re.compile(naming.relayed_expression(route.topics)), route) for route in routes]
         self._by_topic: dict[str, Route | None] = {}
         self._data_bytes = data_bytes

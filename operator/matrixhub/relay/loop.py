@@ -42,7 +42,7 @@ class Relay:
 
     def __init__(self, settings: Settings, logins: Logins) -> None:
         """To be made where an event loop runs."""
-        router = Router(settings.routes, settings.data_bytes)
+        router = Router(settings.routes)
         self._flow = Flow(router)
         self._loop = asyncio.get_running_loop()
         self._consumer = Consumer(settings.kafka, logins, router.topics, Membership(self._assigned, self._revoked))

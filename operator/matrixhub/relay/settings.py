@@ -65,11 +65,9 @@ class Settings(Model):
     kafka: Kafka
     gateway: Gateway
     apps: Apps
-    port: int = 9102
+    port: int
     """Where metrics and health are served."""
-    data_bytes: int = Field(default=10 * 1024, ge=1)
-    """The largest event: Pusher's limit, which its client libraries keep to."""
-    grace_seconds: float = 20.0
+    grace_seconds: float
     """How long what is under way may take to end after SIGTERM."""
 
     @classmethod
