@@ -192,7 +192,8 @@ def cluster_status(
     summary = conditions.summarize(told, generation)
     if cluster.metadata.deletion_timestamp is not None:
         summary = _say("Ready", "False", "Terminating", _still_there(tenants, leaving), generation)
-    found = [health[name].survey for name in backends if name in health and health[name].generation == generation]
+    known = {name: health[name] for name in backends if name in health}
+    found = [each.survey for each in known.values() if each.generation == generation]
     new = [summary, *_stuck(summary, found), *told, *scaling_condition(scales, generation)]
     merged = _merged(cluster.status, new, now)
     gateway = {"gateway": dict(scales.gateway)} if scales.gateway else {}
@@ -204,20 +205,14 @@ def cluster_status(
         "tenants": len(tenants),
         "conditions": [condition.dump() for condition in merged],
         "backends": [
-            {
-                "name": name,
-                "reachable": health[name].reachable,
-                "since": timestamp(health[name].since),
-                "version": health[name].version,
-            }
-            for name in backends
-            if name in health
+            {"name": name, "reachable": each.reachable, "since": timestamp(each.since), "version": each.version}
+            for name, each in known.items()
         ],
         "findings": [
             {"backend": name, "reason": finding.reason, "message": finding.message}
-            for name in backends
-            if name in health and isinstance(survey := health[name].survey, Survey)
-            for finding in survey.findings
+            for name, each in known.items()
+            if isinstance(each.survey, Survey)
+            for finding in each.survey.findings
         ],
     }
 
