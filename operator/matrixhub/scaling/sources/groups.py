@@ -36,12 +36,6 @@ def _look(session: Session, group: str, topics: re.Pattern[str], tenants: Contai
             metadata.FindCoordinatorRequest(key_type=codes.GROUP_COORDINATOR, coordinator_keys=[group], min_version=4),
         ]
     )
-    leaders = {
-        (topic.name, partition.partition_index): partition.leader_id
-        for topic in everything.topics
-        if topic.name and topics.fullmatch(topic.name) and topic.name.partition(".")[0] in tenants
-        for partition in topic.partitions
-    }
     coordinator = session.require(found.coordinators[0], f"finding the coordinator of group {group}").node_id
     [described, fetched] = session.send_to(
         [
@@ -53,12 +47,12 @@ def _look(session: Session, group: str, topics: re.Pattern[str], tenants: Contai
         ]
     )
     about = session.require(described.groups[0], f"describing group {group}")
-    offsets = session.require(fetched.groups[0], f"reading the offsets of group {group}")
-    committed = {
-        (topic.name, partition.partition_index): partition.committed_offset
-        for topic in offsets.topics
+    committed = _committed(session.require(fetched.groups[0], f"reading the offsets of group {group}"))
+    leaders = {
+        (topic.name, partition.partition_index): partition.leader_id
+        for topic in everything.topics
+        if topic.name and topics.fullmatch(topic.name) and topic.name.partition(".")[0] in tenants
         for partition in topic.partitions
-        if partition.error_code == 0 and partition.committed_offset >= 0
     }
     ends = _offsets(session, leaders, _LATEST)
     behind = {partition: leaders[partition] for partition, end in ends.items() if end != committed.get(partition, 0)}
@@ -81,6 +75,16 @@ def _fetch(group: str) -> Any:
     """Every offset that the group has committed. From version 10 on topics are named by ids alone."""
     wanted = protocol.OffsetFetchRequest.OffsetFetchRequestGroup(group_id=group, topics=None)
     return protocol.OffsetFetchRequest(groups=[wanted], require_stable=False, min_version=8, max_version=9)
+
+
+def _committed(group: Any) -> dict[Partition, int]:
+    """By partition, the offset that the group has committed last."""
+    return {
+        (topic.name, partition.partition_index): partition.committed_offset
+        for topic in group.topics
+        for partition in topic.partitions
+        if partition.error_code == 0 and partition.committed_offset >= 0
+    }
 
 
 def _offsets(session: Session, leaders: Mapping[Partition, int], which: int) -> dict[Partition, int]:
