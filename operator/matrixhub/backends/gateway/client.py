@@ -10,7 +10,7 @@ from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount
 from matrixhub.backends.gateway import workload
 from matrixhub.backends.gateway.apps import Apps
 from matrixhub.backends.gateway.bus import Bus
-from matrixhub.backends.gateway.desired import CANARY, binding, desired, gateway, stores
+from matrixhub.backends.gateway.desired import CANARY, binding, desired, section, stores
 from matrixhub.backends.gateway.plan import Action, plan
 from matrixhub.backends.gateway.recreation import Recreation
 from matrixhub.backends.gateway.state import State
@@ -31,7 +31,7 @@ class Client:
         self._cluster = cluster
         self._account = account
         self._api = api
-        self._spec = gateway(cluster)
+        self._spec = section(cluster)
         self._apps: Apps | None = None
         self._recreation = Recreation(api, cluster, self._stores_let_in)
 

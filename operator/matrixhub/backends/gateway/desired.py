@@ -77,7 +77,7 @@ def binding(intent: Intent) -> Mapping[str, str]:
 
 def address(cluster: RealtimeCluster) -> tuple[str, str, int]:
     """Scheme, host and port at which applications and browsers find the gateways."""
-    spec = gateway(cluster)
+    spec = section(cluster)
     if spec.public_url:
         url = urlsplit(spec.public_url)
         return url.scheme, url.hostname or "", url.port or (HTTPS if url.scheme == "https" else HTTP)
@@ -85,7 +85,7 @@ def address(cluster: RealtimeCluster) -> tuple[str, str, int]:
     return ("https", host, HTTPS) if spec.tls else ("http", host, HTTP)
 
 
-def gateway(cluster: RealtimeCluster) -> Gateway:
+def section(cluster: RealtimeCluster) -> Gateway:
     """The cluster's gateways; raises Rejected when it has none."""
     if cluster.spec.gateway is None:
         raise Rejected("BackendMissing", f"RealtimeCluster {cluster.key} has no `spec.gateway`")

@@ -17,7 +17,7 @@ from matrixhub.api import naming
 from matrixhub.api.dataplane import WEBSOCKET_PORT
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.values import bracketed
-from matrixhub.backends.gateway.desired import CANARY, gateway
+from matrixhub.backends.gateway.desired import CANARY, section
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import POD, Manifest
 
@@ -74,7 +74,7 @@ class Recreation:
     def _refuses(self, pod: Manifest) -> bool:
         """Whether the gateway says at once that a store is away."""
         host = bracketed(pod["status"]["podIP"])
-        scheme = "https" if gateway(self._cluster).tls else "http"
+        scheme = "https" if section(self._cluster).tls else "http"
         try:
             answer = self._http.request("GET", f"{scheme}://{host}:{WEBSOCKET_PORT}/up/{CANARY}")
         except (urllib3.exceptions.HTTPError, OSError):

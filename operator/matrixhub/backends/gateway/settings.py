@@ -8,7 +8,7 @@ from matrixhub.api.dataplane import SESSIONS_PER_GATEWAY, WEBSOCKET_PORT, Gatewa
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend, RedisBackend
 from matrixhub.api.values import address
-from matrixhub.backends.gateway.desired import gateway, stores
+from matrixhub.backends.gateway.desired import section, stores
 from matrixhub.kube.mounts import Mounted, files, trusted
 from matrixhub.tls import CERTIFICATE_KEYS
 
@@ -28,7 +28,7 @@ def certificate(spec: Gateway) -> tuple[Mounted, ...]:
 def environment(cluster: RealtimeCluster) -> list[dict[str, Any]]:
     """The container's variables; passwords are taken from the accounts' Secret."""
     postgres, redis = stores(cluster)
-    spec, accounts = gateway(cluster), naming.accounts_secret(cluster.metadata.name)
+    spec, accounts = section(cluster), naming.accounts_secret(cluster.metadata.name)
     values = {
         **_FIXED,
         "SOCKUDO_MAX_CONNECTIONS": str(spec.connections_per_replica),

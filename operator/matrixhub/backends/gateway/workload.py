@@ -7,7 +7,7 @@ from matrixhub.api.dataplane import WEBSOCKET_PORT, Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import ServiceAccount
 from matrixhub.backends.gateway import settings
-from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, gateway, stores
+from matrixhub.backends.gateway.desired import CANARY, HTTP, HTTPS, section, stores
 from matrixhub.kube.manifests import budget, deployment, described, pod, probe, resources, sealed
 from matrixhub.kube.mounts import CONFIG, Mounted, trusted, volume_mounts, volumes
 from matrixhub.kube.resources import Manifest
@@ -27,13 +27,13 @@ SPARE_SECONDS = 20
 def mounted(cluster: RealtimeCluster) -> tuple[Mounted, ...]:
     """The Secrets that pods mount."""
     postgres, redis = stores(cluster)
-    own = settings.certificate(gateway(cluster))
+    own = settings.certificate(section(cluster))
     return (*trusted("postgres", postgres.tls), *trusted("redis", redis.tls), *own)
 
 
 def manifests(cluster: RealtimeCluster, account: ServiceAccount, mounts: Sequence[str]) -> tuple[Manifest, ...]:
     """Every object, the Deployment last. `mounts` is what the mounted Secrets hold: pods follow when it changes."""
-    spec, selector = gateway(cluster), naming.workload_labels(COMPONENT, cluster.metadata.name)
+    spec, selector = section(cluster), naming.workload_labels(COMPONENT, cluster.metadata.name)
     name = naming.gateway_workload(cluster.metadata.name)
     config = settings.config(cluster)
     grace = LEAVE_SECONDS + settings.DRAIN_SECONDS + SPARE_SECONDS
