@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from psycopg import errors
+from psycopg import errors, sql
 from tests.backends.postgres_world import World, world
 
 from matrixhub.backends.contract import Intent
@@ -266,6 +266,20 @@ def test_an_index_that_was_left_half_built_is_built_again(world: World, school: 
     world.root.execute("UPDATE pg_index SET indisvalid = false WHERE indrelid = 'grades'::regclass")
     assert world.prepare().repaired == ("Added an index led by the tenant column to public.grades",)
     world.admin.execute("DROP TABLE grades")
+
+
+def test_long_tables_that_begin_alike_have_an_index_each(world: World, school: Intent) -> None:
+    tables = [f"student_activity_tracking_events_history_{year}" for year in (2023, 2024)]
+    tables += ["aktivit\u00e4ten_der_sch\u00fclerinnen_und_sch\u00fcler_im_schuljahr_" + end for end in "xy"]
+    for table in tables:
+        world.admin.execute(sql.SQL("CREATE TABLE {} (tenant_id text, id int)").format(sql.Identifier(table)))
+    world.prepare()
+    query = "SELECT count(*) FROM pg_indexes WHERE tablename = %s AND indexname LIKE %s"
+    for table in tables:
+        assert world.root.execute(query, [table, "%_matrixhub_idx"]).fetchone() == (1,)
+    assert world.prepare().repaired == ()
+    for table in tables:
+        world.admin.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(table)))
 
 
 def test_a_locked_table_is_told_of_and_holds_up_no_other(world: World, school: Intent) -> None:

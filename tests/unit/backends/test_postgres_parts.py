@@ -70,9 +70,20 @@ def test_a_partition_s_name_fits_and_ends_in_the_tenant(relation: str, tenant: s
     assert made.relation.endswith(f"_{tenant}")
 
 
-def test_long_tables_that_begin_alike_have_different_partitions() -> None:
-    one, two = (desired.partition_name(Name("public", "a" * 60 + end), "t" * 32) for end in "xy")
-    assert one != two
+def test_long_tables_that_begin_alike_have_partitions_and_indexes_of_different_names() -> None:
+    one, two = (Name("public", "a" * 60 + end) for end in "xy")
+    assert desired.partition_name(one, "t" * 32) != desired.partition_name(two, "t" * 32)
+    assert desired.index_name(one) != desired.index_name(two)
+
+
+@given(st.text(min_size=1, max_size=63).filter(lambda text: len(text.encode()) <= 63))
+def test_an_index_s_name_fits_and_begins_with_the_table_s(relation: str) -> None:
+    made = desired.index_name(Name("public", relation)).relation
+    assert len(made.encode()) <= 63
+    assert made.endswith("_matrixhub_idx")
+    assert made.startswith(relation[:10])
+    if len(relation.encode()) <= 40:
+        assert made == f"{relation}_matrixhub_idx", "the indexes that are there keep their names"
 
 
 def test_the_verifier_is_the_one_postgres_would_make() -> None:

@@ -118,12 +118,22 @@ def _milliseconds(duration: timedelta) -> int:
 
 
 def partition_name(table: Name, tenant: str) -> Name:
-    """The name of a tenant's partition: table and id, shortened with a hash when Postgres would cut it."""
-    plain = f"{table.relation}_{tenant}"
+    """The name of a tenant's partition: table and id."""
+    return _named_after(table, f"_{tenant}")
+
+
+def index_name(table: Name) -> Name:
+    """The name of our index on a table."""
+    return _named_after(table, "_matrixhub_idx")
+
+
+def _named_after(table: Name, ending: str) -> Name:
+    """The table's name and an ending, shortened with a hash when Postgres would cut it: another might be cut alike."""
+    plain = f"{table.relation}{ending}"
     if len(plain.encode()) > _MAX_NAME:
-        digest = hashlib.sha256(table.relation.encode()).hexdigest()[:8]
-        room = _MAX_NAME - len(f"_{digest}_{tenant}".encode())
-        plain = f"{table.relation.encode()[:room].decode(errors='ignore')}_{digest}_{tenant}"
+        ending = f"_{hashlib.sha256(table.relation.encode()).hexdigest()[:8]}{ending}"
+        room = _MAX_NAME - len(ending.encode())
+        plain = f"{table.relation.encode()[:room].decode(errors='ignore')}{ending}"
     return Name(table.schema, plain)
 
 

@@ -6,6 +6,7 @@ from psycopg import sql
 
 from matrixhub.backends.database import Statement
 from matrixhub.backends.postgres import actions_database as base
+from matrixhub.backends.postgres.desired import index_name
 from matrixhub.backends.postgres.quoting import grantee, with_names
 from matrixhub.backends.postgres.state import GROUP, SCHEMA, Name
 
@@ -122,9 +123,9 @@ def default(action: base.SetDefault, tenant_column: str) -> Statement:
 
 def index(action: base.AddIndex, tenant_column: str, key: tuple[str, ...]) -> list[Statement]:
     """A composite index led by the tenant column, built without blocking writers; what an earlier try left goes."""
-    name = f"{action.table.relation[:40]}_matrixhub_idx"
+    name = index_name(action.table)
     columns = sql.SQL(", ").join(sql.Identifier(column) for column in (tenant_column, *key))
     return [
-        with_names("DROP INDEX CONCURRENTLY IF EXISTS {}", Name(action.table.schema, name)),
-        with_names("CREATE INDEX CONCURRENTLY {} ON {} ({})", name, action.table, columns),
+        with_names("DROP INDEX CONCURRENTLY IF EXISTS {}", name),
+        with_names("CREATE INDEX CONCURRENTLY {} ON {} ({})", name.relation, action.table, columns),
     ]
