@@ -11,7 +11,7 @@ from matrixhub.backends.contract import Mark, Owner, Phase, fingerprint
 from matrixhub.backends.postgres import actions as steps
 from matrixhub.backends.postgres import desired as wishes
 from matrixhub.backends.postgres.actions import Action
-from matrixhub.backends.postgres.plan import plan, transactions
+from matrixhub.backends.postgres.plan import UNALTERABLE, plan, transactions
 from matrixhub.backends.postgres.state import (
     GROUP,
     POOL,
@@ -119,6 +119,8 @@ def _apply(share: Share, action: Action) -> Share:  # noqa: PLR0911 - one line p
         case steps.DeleteData():
             assert role is not None
             assert GROUP in role.memberships, "without the group the role may delete nothing"
+            assert role.inherit, "nor without what the group may do"
+            assert not role.powers & UNALTERABLE, "no policy holds such a role"
             assert action.partitions == share.partitions
             return replace(share, partitions=frozenset())
         case steps.Retain():

@@ -11,7 +11,7 @@ from matrixhub.backends.database import REQUEST_SECONDS, Connection, Statement, 
 from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.actions import DeleteData
 from matrixhub.backends.postgres.quoting import identifier
-from matrixhub.backends.postgres.state import Name
+from matrixhub.backends.postgres.state import Name, Table
 from matrixhub.errors import Rejected, Transient
 
 FIRST_BATCH = 100
@@ -101,21 +101,29 @@ def _components(tables: Sequence[Name], edges: Callable[[Name], Sequence[Name]])
 def erase(connection: Connection, action: DeleteData, scope: Mapping[str, object], until: float) -> None:
     """No managed table holds a row of the tenant; see `Eraser.run` for what it raises."""
     rows = ask(connection, {"tables": catalog.TABLES, "references": REFERENCES}, scope)
-    tables = [table.name for table in (catalog.table(row, "") for row in rows["tables"]) if not table.obstacle]
-    Eraser(connection, action, references(rows["references"]), until).run(tables)
+    tables = [table for table in (catalog.table(row, "") for row in rows["tables"]) if not table.obstacle]
+    Eraser(connection, action, tables, references(rows["references"]), until).run()
 
 
 class Eraser:
     """Carries out `DeleteData` for one tenant, until a moment of the monotonic clock."""
 
-    def __init__(self, connection: Connection, action: DeleteData, keys: Sequence[Reference], until: float) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        action: DeleteData,
+        tables: Sequence[Table],
+        keys: Sequence[Reference],
+        until: float,
+    ) -> None:
         self._connection = connection
         self._action = action
+        self._rows = {table.name: rows_of(action.tenant, table) for table in tables}
         self._keys = keys
         self._until = until
         self._own = {partition.table: partition.name for partition in action.partitions}
 
-    def run(self, tables: Sequence[Name]) -> None:
+    def run(self) -> None:
         """None of the tables holds a row of the tenant.
 
         Raises:
@@ -124,7 +132,7 @@ class Eraser:
         """
         # Stays until the role is dropped, which is next: each change of a membership costs every session its cache.
         self._connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(self._action.role)))
-        for group in deletion_order(tables, self._keys):
+        for group in deletion_order(tuple(self._rows), self._keys):
             for table in sorted(group):
                 if table in self._own:
                     self._drop_partition(table, self._own[table])
@@ -143,11 +151,11 @@ class Eraser:
 
     def _delete_by_batches(self, table: Name) -> None:
         """The rows that no other row of the table refers to are gone, and then those that none refers to any more."""
-        limit = FIRST_BATCH
+        mine, limit = self._rows[table], FIRST_BATCH
         own = [key for key in self._keys if key.table == key.target == table]
         while True:
             began = self._time()
-            gone = self._shrinking(lambda rows: delete_batch(table, own, rows), limit)
+            gone = self._shrinking(lambda rows: delete_batch(table, mine, own, rows), limit)
             if gone == 0:
                 return
             took = time.monotonic() - began
@@ -171,7 +179,7 @@ class Eraser:
         self._time()
         if not any(map(self._holds, tables)):
             return
-        self._as_tenant(delete_whole(tables), CIRCLE_SECONDS)
+        self._as_tenant(delete_whole({table: self._rows[table] for table in tables}), CIRCLE_SECONDS)
         for table in tables:
             if self._holds(table):
                 raise Rejected(
@@ -181,7 +189,7 @@ class Eraser:
                 )
 
     def _holds(self, table: Name) -> bool:
-        query = sql.SQL("SELECT FROM {} LIMIT 1").format(identifier(table))
+        query = sql.SQL("SELECT FROM {} WHERE {} LIMIT 1").format(identifier(table), self._rows[table])
         return self._as_tenant(query, REQUEST_SECONDS - 2) > 0
 
     def _time(self) -> float:
@@ -192,18 +200,29 @@ class Eraser:
         return now
 
     def _as_tenant(self, statement: Statement, seconds: float) -> int:
-        """How many rows the statement touched, run as the tenant's role, which is all that row security lets in."""
+        """How many rows the statement touched, run as the tenant's role: row security hides them from the admin."""
         with self._connection.transaction():
             self._connection.execute(sql.SQL("SET LOCAL statement_timeout TO {}").format(f"{seconds}s"))
             self._connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(self._action.role)))
             return self._connection.execute(statement).rowcount
 
 
-def delete_batch(table: Name, own: Sequence[Reference], limit: int) -> Statement:
+def rows_of(tenant: str, table: Table) -> sql.Composable:
+    """The condition that a row of the table is the tenant's, asked as the policy asks.
+
+    Every statement has it: row security may be off, or the role free of it, and then all tenants' rows are in reach.
+    """
+    return sql.SQL("{} = {}").format(sql.SQL(table.column), sql.Literal(tenant))
+
+
+def delete_batch(table: Name, mine: sql.Composable, own: Sequence[Reference], limit: int) -> Statement:
     """Up to `limit` rows of one table, wherever its partitions are, that no other row of it refers to by `own`."""
-    text = "DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT r.tableoid, r.ctid FROM {0} AS r WHERE {1} LIMIT {2})"
-    free = sql.SQL(" AND ").join([sql.SQL("true"), *(_unreferred(key) for key in own)])
-    return sql.SQL(text).format(identifier(table), free, sql.Literal(limit))
+    text = (
+        "DELETE FROM {0} WHERE {1} AND (tableoid, ctid) IN"
+        " (SELECT r.tableoid, r.ctid FROM {0} AS r WHERE {2} LIMIT {3})"
+    )
+    free = sql.SQL(" AND ").join([mine, *(_unreferred(key) for key in own)])
+    return sql.SQL(text).format(identifier(table), mine, free, sql.Literal(limit))
 
 
 def _unreferred(key: Reference) -> sql.Composable:
@@ -214,14 +233,12 @@ def _unreferred(key: Reference) -> sql.Composable:
     return sql.SQL("NOT EXISTS (SELECT FROM {} AS o WHERE {})").format(identifier(key.table), same)
 
 
-def delete_whole(tables: Sequence[Name]) -> Statement:
-    """All rows of some tables at once: foreign keys among them are checked when the statement is done."""
-    *others, last = tables
-    deleted = [
-        sql.SQL("{} AS (DELETE FROM {})").format(sql.Identifier(f"gone{number}"), identifier(table))
-        for number, table in enumerate(others)
+def delete_whole(rows: Mapping[Name, sql.Composable]) -> Statement:
+    """These rows of some tables at once: foreign keys among them are checked when the statement is done."""
+    *others, final = [
+        sql.SQL("DELETE FROM {} WHERE {}").format(identifier(table), mine) for table, mine in rows.items()
     ]
-    final = sql.SQL("DELETE FROM {}").format(identifier(last))
+    deleted = [sql.SQL("{} AS ({})").format(sql.Identifier(f"gone{number}"), one) for number, one in enumerate(others)]
     if not deleted:
         return final
     return sql.SQL("WITH {} {}").format(sql.SQL(", ").join(deleted), final)

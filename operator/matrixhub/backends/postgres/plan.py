@@ -99,9 +99,7 @@ def _role(desired: Share, want: Role, have: Role | None) -> list[Action]:
     steps: list[Action] = []
     name = desired.role_name
     if have is not None and have.powers & UNALTERABLE:
-        powers = " and ".join(sorted(have.powers & UNALTERABLE))
-        steps += _close(name, have, keep=frozenset())
-        steps.append(DropRole(name, f" to take {powers} away from it, and with it any other privilege it was given"))
+        steps += _unmade(name, have)
         have = None
     if have is None:
         steps.append(_create(desired, want))
@@ -160,6 +158,13 @@ def _alter(name: str, want: Role, have: Role) -> list[Action]:
     return [AlterRole(name, tuple(options))] if options else []
 
 
+def _unmade(name: str, have: Role) -> list[Action]:
+    """The role is gone, and with it the powers that it cannot lose otherwise."""
+    powers = " and ".join(sorted(have.powers & UNALTERABLE))
+    because = f" to take {powers} away from it, and with it any other privilege it was given"
+    return [*_close(name, have, keep=frozenset()), DropRole(name, because)]
+
+
 def _close(name: str, have: Role, keep: frozenset[str]) -> list[Action]:
     """Nobody gets in: no login, no membership but `keep`, no pool, no session. Holds if what follows fails."""
     steps: list[Action] = []
@@ -181,9 +186,12 @@ def _removal(desired: Share, observed: Share) -> tuple[Action, ...]:
 
 
 def _deletion(desired: Share, observed: Share) -> list[Action]:
-    """Row security binds the admin too: it deletes a tenant's rows as the tenant's role."""
+    """Row security binds the admin too: it deletes a tenant's rows as the tenant's role, and as no stronger one."""
     name, have = desired.role_name, observed.role
     steps: list[Action] = []
+    if have is not None and have.powers & UNALTERABLE:
+        steps += _unmade(name, have)
+        have = None
     if have is None:
         worker = CreateRole(
             desired.tenant, name, login=False, connection_limit=-1, member=True, pooled=False, password=""
@@ -191,6 +199,8 @@ def _deletion(desired: Share, observed: Share) -> list[Action]:
         steps.append(worker)
     else:
         steps += _close(name, have, keep=frozenset({GROUP}))
+        if not have.inherit:
+            steps.append(AlterRole(name, ("INHERIT",)))
         if GROUP not in have.memberships:
             steps.append(Join(name, GROUP))
     steps.append(DeleteData(desired.tenant, name, observed.partitions or frozenset()))
