@@ -1,11 +1,15 @@
 """What `Delete` takes and what it leaves, also while the walls are not what they should be."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.backends.postgres_world import World, world
 
 from matrixhub.backends.contract import Intent, Phase
+from matrixhub.backends.postgres.client import Client
+from matrixhub.backends.postgres.state import Share
+from matrixhub.errors import BackendError, Rejected, Transient
 
 __all__ = ["world"]
 
@@ -16,6 +20,11 @@ INSERT INTO enrolments (student_id, name) VALUES (1, 'first');
 INSERT INTO enrolments (student_id, name, mentor) SELECT 2, 'second', id FROM enrolments;
 INSERT INTO audit_log (name) VALUES ('began');
 INSERT INTO "School Data"."Report Cards" (name) VALUES ('A')
+"""
+OPEN = """
+DROP POLICY matrixhub_isolation ON students;
+DROP POLICY matrixhub_access ON students;
+CREATE POLICY everybody ON students USING (true)
 """
 COUNTS = {"students": 2, "courses": 1, "enrolments": 2, "audit_log": 1, '"School Data"."Report Cards"': 1}
 NOTHING = dict.fromkeys(COUNTS, 0)
@@ -37,6 +46,14 @@ def schools(world: World) -> Iterator[tuple[Intent, Intent]]:
 
 def counts(world: World, tenant: str) -> dict[str, int]:
     return {table: world.count(table, tenant) for table in COUNTS}
+
+
+def delete(world: World, client: Client) -> BackendError | None:
+    """One round of a `Delete` of pg-a by another client, and why it failed."""
+    going = world.intent("pg-a", Phase.DELETED)
+    found = client.observe([going])["pg-a"]
+    assert isinstance(found, Share)
+    return client.apply({"pg-a": client.plan(client.desired(going), found)})["pg-a"].error
 
 
 # Nobody else's rows
@@ -103,3 +120,114 @@ def test_a_table_that_is_open_and_not_walled_yet_loses_only_the_tenant_s_rows(
     world.remove("pg-a")
     assert (world.count("grades", "pg-a"), world.count("grades", "pg-b")) == (0, 1)
     world.admin.execute("DROP TABLE grades")
+
+
+# All of the tenant's rows
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        OPEN,
+        "DROP POLICY matrixhub_access ON students",
+        "ALTER POLICY matrixhub_isolation ON students USING (tenant_id = 'pg-b')",
+        "REVOKE DELETE ON students FROM matrixhub_tenants",
+    ],
+)
+def test_a_table_whose_wall_is_not_whole_is_waited_for(
+    world: World, schools: tuple[Intent, Intent], damage: str
+) -> None:
+    world.admin.execute(damage)  # type: ignore[call-overload] # a constant of this module
+    error = world.attempt(world.intent("pg-a", Phase.DELETED))
+    assert isinstance(error, Transient)
+    assert error.reason == "NotPrepared"
+    assert "public.students" in error.message
+    assert counts(world, "pg-b") == COUNTS
+    world.prepare()
+    world.remove("pg-a")
+    assert (counts(world, "pg-a"), counts(world, "pg-b")) == (NOTHING, COUNTS)
+    world.admin.execute("DROP POLICY IF EXISTS everybody ON students")
+
+
+@pytest.fixture
+def given_away(world: World, schools: tuple[Intent, Intent]) -> Iterator[None]:
+    """`students` belongs to a role that the operator cannot act for; its wall and its grants survive that."""
+    world.root.execute('CREATE ROLE "pg-owner"; ALTER TABLE students OWNER TO "pg-owner"')
+    yield
+    world.root.execute('ALTER TABLE students OWNER TO hub_admin; DROP ROLE "pg-owner"')
+
+
+@pytest.mark.usefixtures("given_away")
+def test_rows_go_from_a_table_that_was_given_away(world: World) -> None:
+    world.remove("pg-a")
+    assert (counts(world, "pg-a"), counts(world, "pg-b")) == (NOTHING, COUNTS)
+
+
+@pytest.mark.usefixtures("given_away")
+@pytest.mark.parametrize(
+    ("damage", "repair"),
+    [
+        ("REVOKE DELETE ON students FROM matrixhub_tenants", "GRANT DELETE ON students TO matrixhub_tenants"),
+        (
+            "ALTER POLICY matrixhub_isolation ON students USING (true)",
+            "ALTER POLICY matrixhub_isolation ON students USING (tenant_id = matrixhub.current_tenant())",
+        ),
+        ("REVOKE SELECT ON students FROM matrixhub_tenants", "GRANT SELECT ON students TO matrixhub_tenants"),
+    ],
+)
+def test_rows_of_a_table_that_was_given_away_are_told_when_they_cannot_go(
+    world: World, damage: str, repair: str
+) -> None:
+    world.root.execute(damage)  # type: ignore[call-overload] # a constant of this module
+    error = world.attempt(world.intent("pg-a", Phase.DELETED))
+    assert isinstance(error, Rejected)
+    assert error.reason == "RowsProtected"
+    assert "public.students" in error.message
+    assert world.count("students", "pg-a") == 2
+    assert counts(world, "pg-b") == COUNTS
+    world.root.execute(repair)  # type: ignore[call-overload] # as above
+    world.remove("pg-a")
+    assert (counts(world, "pg-a"), counts(world, "pg-b")) == (NOTHING, COUNTS)
+
+
+@pytest.mark.usefixtures("given_away")
+def test_a_table_that_was_given_away_is_told_as_what_it_is(world: World) -> None:
+    (walled,) = [finding.message for finding in world.prepare().findings if finding.reason == "TableNotManageable"]
+    assert walled.startswith("Tenants use table public.students")
+    assert 'GRANT "pg-owner" TO "hub_admin"' in walled
+    world.root.execute("ALTER TABLE students DISABLE ROW LEVEL SECURITY")
+    (bare,) = [finding.message for finding in world.prepare().findings if finding.reason == "TableNotManageable"]
+    assert bare.startswith("Tenants may use table public.students, and its wall is not whole")
+    world.root.execute("ALTER TABLE students ENABLE ROW LEVEL SECURITY")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"schemas": ["public"]}, {"schemas": ["School Data"]}, {"tenantColumn": "school_id"}]
+)
+def test_rows_go_from_tables_that_the_spec_no_longer_names(
+    world: World, schools: tuple[Intent, Intent], changed: dict[str, Any]
+) -> None:
+    client = world.other_client(**changed)
+    client.prepare()
+    assert delete(world, client) is None
+    client.close()
+    assert (counts(world, "pg-a"), counts(world, "pg-b")) == (NOTHING, COUNTS)
+
+
+def test_rows_behind_a_forgotten_wall_that_cannot_be_read_are_told(
+    world: World, schools: tuple[Intent, Intent]
+) -> None:
+    client = world.other_client(schemas=["public"])
+    world.admin.execute('ALTER POLICY matrixhub_isolation ON "School Data"."Report Cards" USING (name > tenant_id)')
+    error = delete(world, client)
+    client.close()
+    assert isinstance(error, Rejected)
+    assert error.reason == "RowsProtected"
+    assert "School Data.Report Cards" in error.message
+    assert (counts(world, "pg-a"), counts(world, "pg-b")) == (COUNTS, COUNTS)
+
+
+def test_a_role_that_does_not_inherit_deletes_all_the_same(world: World, schools: tuple[Intent, Intent]) -> None:
+    world.root.execute('ALTER ROLE "tenant_pg-a" NOINHERIT')
+    world.remove("pg-a")
+    assert (counts(world, "pg-a"), counts(world, "pg-b")) == (NOTHING, COUNTS)

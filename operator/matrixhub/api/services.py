@@ -132,12 +132,13 @@ class PostgresBackend(Model):
     """Schemas whose tables are shared by row, where they have the tenant column.
 
     When changed: tables of a new schema are walled in within seconds; those of a schema that is taken out stay walled
-    in.
+    in, and a Tenant's rows there go with `Delete`.
     """
     tenant_column: SqlName = "tenant_id"
     """The column that holds the tenant's id.
 
-    When changed: tables with the new column are walled in within seconds; those with the old one stay as they are.
+    When changed: tables with the new column are walled in within seconds; those with the old one stay as they are, and
+    a Tenant's rows there go with `Delete`.
     """
 
 

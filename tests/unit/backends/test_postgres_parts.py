@@ -13,7 +13,7 @@ from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Credential, Owner, Phase
 from matrixhub.backends.postgres import desired, places
-from matrixhub.backends.postgres.erasure import Reference, deletion_order
+from matrixhub.backends.postgres.holdings import Reference, deletion_order
 from matrixhub.backends.postgres.scram import scram
 from matrixhub.backends.postgres.state import Name
 from matrixhub.errors import Rejected

@@ -7,7 +7,8 @@ from typing import Any
 
 from matrixhub.backends.contract import Finding
 from matrixhub.backends.postgres.catalog import ROLES_LIKE
-from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Database
+from matrixhub.backends.postgres.desired import is_walled
+from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Database, Table
 
 MOST = 20
 """Findings of one reason that are listed; a status has room for no more."""
@@ -119,7 +120,7 @@ Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 def findings(database: Database, rows: Rows) -> tuple[Finding, ...]:
     """What a person should know, the tables we cannot manage first."""
     found = [
-        Finding("TableNotManageable", f"Tenants cannot use table {table.name}: it {table.obstacle}. {table.remedy}")
+        Finding("TableNotManageable", f"{_unmanaged(table)}: it {table.obstacle}. {table.remedy}")
         for table in sorted(database.tables, key=lambda table: table.name)
         if table.obstacle
     ]
@@ -135,6 +136,15 @@ def findings(database: Database, rows: Rows) -> tuple[Finding, ...]:
     for name, sentence in _SENTENCES.items():
         found += [sentence(row) for row in rows[name]]
     return _shortened(found)
+
+
+def _unmanaged(table: Table) -> str:
+    """What tenants can do with a table that we cannot manage."""
+    if not table.grants:
+        return f"Tenants cannot use table {table.name}"
+    if table.secured and is_walled(table):
+        return f"Tenants use table {table.name}, and nobody mends its wall"
+    return f"Tenants may use table {table.name}, and its wall is not whole"
 
 
 def _view(row: Mapping[str, Any]) -> Finding:

@@ -11,7 +11,9 @@ from typing import Any
 from matrixhub.api import naming
 from matrixhub.backends.contract import Intent, Mark, Owner
 from matrixhub.backends.postgres.state import (
+    ACCESS,
     GROUP,
+    ISOLATION,
     POOL,
     SCHEMA,
     Database,
@@ -84,8 +86,23 @@ SELECT ({_GRANTS}) AS grants FROM pg_class c JOIN pg_namespace n ON n.oid = c.re
 WHERE n.nspname = '{SCHEMA}' AND c.relname = 'tenant'
 """
 
-TABLES = f"""
+MANAGED = """
+    SELECT a.attrelid, a.attnum
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped
+    WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+"""
+"""The tables of the managed schemas that have the tenant column, each with that column."""
+
+
+def tables(chosen: str) -> str:
+    """What is asked about the tables that a query has chosen, each with the column taken for the tenant's."""
+    return f"WITH chosen (relation, attnum) AS ({chosen}) {_TABLE}"
+
+
+_TABLE = f"""
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS kind,
+    n.nspname = ANY(%(schemas)s) AND a.attname = %(column)s AS managed,
     quote_ident(a.attname) AS column, a.atttypid::regtype::text AS type, a.attgenerated <> '' AS generated,
     c.relrowsecurity AS secured, c.relforcerowsecurity AS forced,
     pg_get_userbyid(c.relowner)::text AS owner, pg_has_role(c.relowner, 'USAGE') AS ours,
@@ -101,7 +118,7 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS ki
          'using', coalesce(pg_get_expr(p.polqual, c.oid), ''),
          'check', coalesce(pg_get_expr(p.polwithcheck, c.oid), ''))), '[]')
      FROM pg_policy p
-     WHERE p.polrelid = c.oid AND p.polname IN ('matrixhub_isolation', 'matrixhub_access')) AS policies,
+     WHERE p.polrelid = c.oid AND p.polname IN ('{ISOLATION}', '{ACCESS}')) AS policies,
     ({_GRANTS}) AS grants,
     (SELECT coalesce(jsonb_agg(DISTINCT jsonb_build_array(sn.nspname, s.relname,
             coalesce(has_sequence_privilege(to_regrole('{GROUP}'), s.oid, 'USAGE'), false))), '[]')
@@ -111,13 +128,14 @@ SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind::text AS ki
      JOIN pg_class s ON s.oid = dep.refobjid AND s.relkind = 'S'
      JOIN pg_namespace sn ON sn.oid = s.relnamespace
      WHERE ad.adrelid = c.oid) AS sequences
-FROM pg_class c
+FROM chosen
+JOIN pg_class c ON c.oid = chosen.relation
 JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = %(column)s AND NOT a.attisdropped
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = chosen.attnum
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 LEFT JOIN pg_partitioned_table pt ON pt.partrelid = c.oid
-WHERE n.nspname = ANY(%(schemas)s) AND c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
 """
+TABLES = tables(MANAGED)
 
 # Only those that deviate: ten thousand partitions that are as they should be cost no row.
 PIECES = f"""

@@ -12,7 +12,9 @@ from matrixhub.api.services import PostgresBackend
 from matrixhub.api.values import bracketed
 from matrixhub.backends.contract import Intent, Mark, Phase, fingerprint
 from matrixhub.backends.postgres.state import (
+    ACCESS,
     GROUP,
+    ISOLATION,
     POOL,
     SCHEMA,
     Database,
@@ -191,6 +193,11 @@ def table(found: Table) -> Table:
     )
 
 
+def is_walled(table: Table) -> bool:
+    """Whether our policies on the table are what they should be; they bind nobody while row security is off."""
+    return table.policies == policies(table.column)
+
+
 def policies(column: str) -> frozenset[Policy]:
     """A wall that no other policy can widen, and a door for the group in it.
 
@@ -200,5 +207,5 @@ def policies(column: str) -> frozenset[Policy]:
     wall = f"({column} = {SCHEMA}.current_tenant())"
     return frozenset(
         Policy(name, restrictive, "ALL", (GROUP,), wall, wall)
-        for name, restrictive in (("matrixhub_isolation", True), ("matrixhub_access", False))
+        for name, restrictive in ((ISOLATION, True), (ACCESS, False))
     )

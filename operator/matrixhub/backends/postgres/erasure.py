@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from psycopg import errors, sql
 
 from matrixhub.backends.database import REQUEST_SECONDS, Connection, Statement, ask, together
-from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.actions import DeleteData
+from matrixhub.backends.postgres.holdings import (
+    HOLDINGS,
+    REFERENCES,
+    Reference,
+    deletion_order,
+    holdings,
+    references,
+)
 from matrixhub.backends.postgres.quoting import identifier
-from matrixhub.backends.postgres.state import Name, Table
+from matrixhub.backends.postgres.state import GROUP, ISOLATION, Name, Table
 from matrixhub.errors import Rejected, Transient
 
 FIRST_BATCH = 100
@@ -24,84 +29,11 @@ BUDGET_SECONDS = 5.0
 CIRCLE_SECONDS = 60
 """How long tables that refer to each other may take: they have to go in one statement."""
 
-REFERENCES = """
-SELECT cn.nspname::text AS schema, c.relname::text AS name, fn.nspname::text AS to_schema, f.relname::text AS to_name,
-    ARRAY(SELECT a.attname::text FROM unnest(k.conkey) WITH ORDINALITY AS key (attnum, place)
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = key.attnum ORDER BY place) AS columns,
-    ARRAY(SELECT a.attname::text FROM unnest(k.confkey) WITH ORDINALITY AS key (attnum, place)
-          JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = key.attnum ORDER BY place) AS to_columns
-FROM pg_constraint k
-JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace cn ON cn.oid = c.relnamespace
-JOIN pg_class f ON f.oid = k.confrelid JOIN pg_namespace fn ON fn.oid = f.relnamespace
-WHERE k.contype = 'f' AND k.conparentid = 0 AND cn.nspname = ANY(%(schemas)s)
-"""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A foreign key: the columns of `table` that name a row of `target`."""
-
-    table: Name
-    columns: tuple[str, ...]
-    target: Name
-    target_columns: tuple[str, ...]
-
-
-def references(rows: Sequence[Mapping[str, Any]]) -> tuple[Reference, ...]:
-    """The foreign keys, from the answer to `REFERENCES`."""
-    return tuple(
-        Reference(
-            Name(row["schema"], row["name"]),
-            tuple(row["columns"]),
-            Name(row["to_schema"], row["to_name"]),
-            tuple(row["to_columns"]),
-        )
-        for row in rows
-    )
-
-
-def deletion_order(tables: Sequence[Name], keys: Sequence[Reference]) -> tuple[frozenset[Name], ...]:
-    """Groups of tables, those that refer before those they refer to; a group of several refers in a circle.
-
-    Tarjan's algorithm over the keys turned round: a group is complete when everything that refers to it is.
-    """
-    referrers: dict[Name, set[Name]] = {table: set() for table in tables}
-    for key in keys:
-        if key.table in referrers and key.target in referrers and key.table != key.target:
-            referrers[key.target].add(key.table)
-    return tuple(_components(sorted(tables), lambda table: sorted(referrers[table])))
-
-
-def _components(tables: Sequence[Name], edges: Callable[[Name], Sequence[Name]]) -> list[frozenset[Name]]:
-    index: dict[Name, int] = {}
-    low: dict[Name, int] = {}
-    stack: list[Name] = []
-    found: list[frozenset[Name]] = []
-
-    def visit(table: Name) -> None:
-        index[table] = low[table] = len(index)
-        stack.append(table)
-        for other in edges(table):
-            if other not in index:
-                visit(other)
-                low[table] = min(low[table], low[other])
-            elif other in stack:
-                low[table] = min(low[table], index[other])
-        if low[table] == index[table]:
-            at = stack.index(table)
-            found.append(frozenset(stack[at:]))
-            del stack[at:]
-
-    for table in tables:
-        if table not in index:
-            visit(table)
-    return found
-
 
 def erase(connection: Connection, action: DeleteData, scope: Mapping[str, object], until: float) -> None:
-    """No managed table holds a row of the tenant; see `Eraser.run` for what it raises."""
-    rows = ask(connection, {"tables": catalog.TABLES, "references": REFERENCES}, scope)
-    tables = [table for table in (catalog.table(row, "") for row in rows["tables"]) if not table.obstacle]
+    """No table that the tenant had rows in holds one; see `holdings` and `Eraser.run` for what they raise."""
+    rows = ask(connection, {"holdings": HOLDINGS, "references": REFERENCES}, scope)
+    tables = holdings(rows["holdings"], action.tenant)
     Eraser(connection, action, tables, references(rows["references"]), until).run()
 
 
@@ -128,17 +60,33 @@ class Eraser:
 
         Raises:
             Transient: the time is up; what is left goes next time.
-            Rejected: rows are still there that the tenant's role may not delete.
+            Rejected: rows are still there, or may be, that the tenant's role may not delete.
         """
         # Stays until the role is dropped, which is next: each change of a membership costs every session its cache.
         self._connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(self._action.role)))
         for group in deletion_order(tuple(self._rows), self._keys):
-            for table in sorted(group):
+            tables = sorted(group)
+            self._time()
+            for table in tables:
                 if table in self._own:
                     self._drop_partition(table, self._own[table])
-            if len(group) == 1:
-                self._delete_by_batches(*group)
-            self._delete_rest(sorted(group))
+            try:
+                self._delete(tables)
+            except errors.InsufficientPrivilege as error:
+                raise Rejected(
+                    "RowsProtected",
+                    f"{' or '.join(map(str, tables))} may still hold rows of tenant {self._action.tenant}, which its "
+                    f"role may not delete ({error.diag.message_primary}): grant {GROUP} SELECT and DELETE there and "
+                    f"USAGE of its schema, or drop policy {ISOLATION} if such rows may stay",
+                ) from error
+
+    def _delete(self, tables: Sequence[Name]) -> None:
+        """No row of the tenant is left in tables that refer to each other in a circle, or in a single one."""
+        if not any(map(self._holds, tables)):
+            return
+        if len(tables) == 1:
+            self._delete_by_batches(*tables)
+        self._delete_rest(tables)
 
     def _drop_partition(self, table: Name, partition: Name) -> None:
         together(

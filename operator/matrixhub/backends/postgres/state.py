@@ -13,6 +13,8 @@ POOL = "matrixhub_pool"
 """Is a member of every tenant's role, inherits from none: a login that is put into it may SET ROLE to any tenant."""
 SCHEMA = "matrixhub"
 """Ours: the registry and the functions."""
+ISOLATION, ACCESS = "matrixhub_isolation", "matrixhub_access"
+"""Our policies on each table: the wall, and the door in it."""
 
 
 @dataclass(frozen=True, order=True)
