@@ -317,6 +317,24 @@ def test_what_is_retained_outlives_the_deletion_of_a_tenant_that_never_adopted_i
     assert root.s3.get_object(Bucket=bucket(OWN), Key=key(OWN))["Body"].read() == b"first"
 
 
+@pytest.mark.parametrize("phase", [Phase.RETAINED, Phase.DELETED])
+def test_the_door_that_an_earlier_tenant_left_open_is_shut_and_its_data_stays(
+    two: None, client: Client, hub: RealtimeCluster, root: Root, phase: Phase
+) -> None:
+    """Its end was missed, and the next of its name goes before the store was ever there for it."""
+    mine, token = own(root, OWN), assume_role(root, OWN)
+    converge(client, intent(OWN, hub, phase, owner=Owner("hub", "the-next")))
+    assert refused(mine.list_objects_v2, Bucket=bucket(OWN)) == "InvalidAccessKeyId"
+    assert refused(token.list_objects_v2, Bucket=bucket(OWN)) == "InvalidAccessKeyId"
+    assert not root.user_exists(naming.object_store_user(OWN))
+    assert not root.policy_exists(naming.object_store_user(OWN))
+    assert root.s3.get_object(Bucket=bucket(OWN), Key=key(OWN))["Body"].read() == b"first"
+    tags = {tag["Key"]: tag["Value"] for tag in root.s3.get_bucket_tagging(Bucket=bucket(OWN))["TagSet"]}
+    assert tags["matrixhub.io/owner"] == f"hub/uid-{OWN}"
+    converge(client, intent(OWN, hub, password=PASSWORD + OWN, owner=Owner("hub", "the-third")))
+    assert own(root, OWN).get_object(Bucket=bucket(OWN), Key=key(OWN))["Body"].read() == b"first"
+
+
 def test_deletion_takes_versions_markers_and_uploads_and_leaves_nothing(
     two: None, client: Client, hub: RealtimeCluster, root: Root
 ) -> None:

@@ -243,6 +243,20 @@ def test_leaving_ends_and_keeps_the_data_if_that_is_wished(data: st.DataObject) 
 
 
 @given(st.data())
+def test_leaving_shuts_every_door_that_this_hub_has_opened(data: st.DataObject) -> None:
+    """Also one that an earlier Tenant of that name left open: that loses nothing."""
+    want, found = drawn(data, AWAY)
+    policy, user, bucket = found.policy, found.user, found.bucket
+    mark = (policy.mark if policy else None) or (user.mark if user else None)
+    vouched = bucket.mark if bucket and bucket.tenant == "green" and bucket.credential else None
+    left = apply_to(found, plan(want, found))
+    if (door := mark or vouched) and door.owner.hub == US.hub:
+        assert (left.user, left.policy) == (None, None)
+    else:
+        assert (left.user, left.policy) == (user, policy)
+
+
+@given(st.data())
 def test_a_bucket_that_is_not_the_tenants_is_never_touched(data: st.DataObject) -> None:
     want, found = drawn(data)
     if not strange_bucket(found):

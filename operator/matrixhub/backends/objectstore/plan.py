@@ -176,11 +176,16 @@ def _access_mark(observed: State) -> Mark | None:
 
 
 def _leave(desired: State, observed: State) -> Iterator[Action]:
-    """Access goes first; then the bucket is marked as retained, or goes too; the mark of access goes last."""
+    """Access goes first; then the bucket is marked as retained, or goes too; the mark of access goes last.
+
+    Access goes also where an earlier Tenant of that name left it open; its bucket stays.
+    """
     name, bucket, access = naming.object_store_user(desired.tenant), observed.bucket, _access_mark(observed)
-    bucket_own = bool(bucket and _own(desired, bucket.mark) and bucket.tenant == desired.tenant)
-    access_own = _own(desired, access) if access else bool(bucket and bucket_own and bucket.credential)
-    user, policy = (observed.user, observed.policy) if access_own else (None, None)
+    named = bucket if bucket and bucket.tenant == desired.tenant else None
+    bucket_own = bool(named and _own(desired, named.mark))
+    door = access or (named.mark if named and named.credential else None)
+    ours = door is not None and door.owner.hub == desired.owner.hub
+    user, policy = (observed.user, observed.policy) if ours else (None, None)
     if user and user.enabled:
         yield DisableUser(name)
     if user and user.strange_keys:
@@ -196,7 +201,7 @@ def _leave(desired: State, observed: State) -> Iterator[Action]:
 
 
 def _own(desired: State, mark: Mark | None) -> bool:
-    """Whether this Tenant made it: not even a predecessor's is removed."""
+    """Whether this Tenant made it: not even a predecessor's data is removed."""
     return mark is not None and mark.ends_with(desired.owner)
 
 
