@@ -8,6 +8,7 @@ from matrixhub.api import naming
 from matrixhub.config import Config
 from matrixhub.errors import BackendError, Conflict, Rejected, Transient
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.finalizer import without
 from matrixhub.kube.lease import TIMEOUT as LEASE_TIMEOUT
 from matrixhub.kube.lease import Lease
 from matrixhub.kube.resources import DEPLOYMENT, REALTIME_CLUSTER, TENANT, Manifest, Resource
@@ -72,8 +73,8 @@ def _release(api: KubeApi, resource: Resource, metadata: Manifest) -> None:
     """Our finalizer is gone from the object, which could not go away while it had it."""
     name, namespace = metadata["name"], metadata.get("namespace")
     for _ in range(ATTEMPTS):
-        kept = [other for other in metadata.get("finalizers", []) if other != FINALIZERS[resource]]
-        patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": kept or None}}
+        held, uid, version = metadata.get("finalizers", []), metadata["uid"], metadata["resourceVersion"]
+        patch = {"metadata": without(FINALIZERS[resource], held, uid=uid, version=version)}
         try:
             api.patch(resource, name, namespace, patch)
         except Conflict:

@@ -91,6 +91,33 @@ def test_a_tenant_that_is_deleted_at_once_leaves_nothing(hub: Hub):
     until(lambda: not hub.exists("namespace", "tenant-del-hasty"), 60, "gone")
 
 
+def test_what_a_backup_brought_back_with_its_finalizer_goes_like_anything_else(hub: Hub):
+    """`kubectl get -o yaml` shows the finalizer, and whoever applies that owns the field, alone or as well."""
+    pond = hub.get("realtimecluster", "main", "-n", "matrixhub")
+    pond = {key: pond[key] for key in ("apiVersion", "kind")} | {"spec": {"redis": pond["spec"]["redis"]}}
+    pond["metadata"] = {"name": "del-pond", "namespace": "matrixhub", "finalizers": ["matrixhub.io/realtimecluster"]}
+    reference = {"namespace": "matrixhub", "name": "del-pond"}
+    restored = hub.tenant("del-restored", clusterRef=reference)
+    restored["metadata"]["finalizers"] = ["matrixhub.io/tenant", "else.io/others"]
+    hub.apply(pond, restored)
+    hub.onboard("del-exported", clusterRef=reference)
+    exported = hub.tenant("del-exported", clusterRef=reference)
+    exported["metadata"]["finalizers"] = hub.get("tenant", "del-exported")["metadata"]["finalizers"]
+    hub.apply(exported)
+    hub.ready("del-restored", "del-exported")
+    hub.kubectl("delete", "tenant", "del-restored", "del-exported", "--wait=false")
+    until(lambda: not hub.exists("tenant", "del-exported"), 30, "gone")
+    until(lambda: finalizers(hub, "del-restored") == ["else.io/others"], 30, "another's finalizer is another's")
+    assert not hub.exists("namespace", "tenant-del-restored")
+    hub.kubectl("patch", "tenant", "del-restored", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    hub.kubectl("-n", "matrixhub", "delete", "realtimecluster", "del-pond", "--timeout=20s")
+
+
+def finalizers(hub: Hub, tenant: str) -> list[str]:
+    found: list[str] = hub.get("tenant", tenant)["metadata"]["finalizers"]
+    return found
+
+
 def test_a_look_alike_namespace_is_not_touched_and_its_tenant_says_conflict(hub: Hub):
     hub.kubectl("create", "namespace", "tenant-del-alike")
     try:

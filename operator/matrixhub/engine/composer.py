@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from matrixhub.api import conditions, naming
+from matrixhub.api.values import Metadata
 from matrixhub.backends.contract import Phase
 from matrixhub.engine.events import News, Subject, event, name_of
 from matrixhub.engine.parting import Parting, parting
@@ -12,6 +13,7 @@ from matrixhub.engine.registrar import Writes
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Drift, Entry
 from matrixhub.engine.status import NEVER_HELD, cluster_status, tenant_status
+from matrixhub.kube.finalizer import without
 from matrixhub.kube.resources import Manifest
 
 OPTIONAL = frozenset({"drift", "observedClusterGeneration"})
@@ -61,8 +63,7 @@ class Composer:
         identity = {"name": name, "uid": metadata.uid}
         held = naming.FINALIZER in metadata.finalizers
         if entry.deleting and (not held or self._finished(entry)):
-            # Applying no finalizer takes away the one that was ours.
-            return self._farewell(entry, identity, now) if held else Writes()
+            return self._farewell(entry, now) if held else Writes()
         if not held and not entry.invalid and self._roster.plane_of(entry):
             # Not before there is a RealtimeCluster: a Tenant for which nothing was made can be deleted at once.
             return Writes(_manifest("Tenant", {**identity, "finalizers": [naming.FINALIZER]}))
@@ -74,30 +75,30 @@ class Composer:
             shown = entry.tenant.status.get("connections", 0)
             status["connections"] = plane.counts.connections.get(name, shown)
         return Writes(
-            None,
-            _manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
-            _events(
+            status=_manifest("Tenant", identity, status) if differs(status, entry.tenant.status) else None,
+            events=_events(
                 subject(entry),
                 _repairs(entry.tenant.status, status),
                 entry.tenant.status,
                 status,
                 now,
             ),
-            str(entry.tenant.spec.cluster_ref),
+            cluster=str(entry.tenant.spec.cluster_ref),
         )
 
     def _finished(self, entry: Entry) -> bool:
         plane = self._roster.plane_of(entry)
         return plane is not None and not self._roster.missing(entry) and not self._roster.turn(entry, plane)
 
-    def _farewell(self, entry: Entry, identity: Mapping[str, Any], now: datetime) -> Writes:
+    def _farewell(self, entry: Entry, now: datetime) -> Writes:
         """The Tenant goes; what it was not allowed to take with it is told."""
         fleeting = {kind.name for kind in self._roster.kinds if not kind.keeps}
         backends = [name for name in self._roster.backends(entry) if name not in entry.shares | fleeting]
         told: tuple[Manifest, ...] = ()
         if entry.phase is Phase.DELETED and backends:
             told = (event(subject(entry), News("DataKept", f"{', '.join(backends)}: {NEVER_HELD}", now)),)
-        return Writes(_manifest("Tenant", identity), events=told, cluster=str(entry.tenant.spec.cluster_ref))
+        farewell = _farewell("Tenant", entry.tenant.metadata, naming.FINALIZER)
+        return Writes(farewell=farewell, events=told, cluster=str(entry.tenant.spec.cluster_ref))
 
     def _cluster(self, key: str) -> Writes:
         plane = self._roster.planes.get(key)
@@ -115,8 +116,8 @@ class Composer:
         if plane.leaving and not parted.waiting:
             news += [News("AccountLeft", left, now, "Warning") for left in parted.left]
             told = tuple(event(_subject_of(plane), each) for each in news)
-            # Applying no finalizer takes away the one that was ours.
-            return Writes(_manifest("RealtimeCluster", identity), None, told, key)
+            farewell = _farewell("RealtimeCluster", metadata, naming.CLUSTER_FINALIZER)
+            return Writes(farewell=farewell, events=told, cluster=key)
         finalizer = None
         if not plane.held:
             finalizer = _manifest("RealtimeCluster", {**identity, "finalizers": [naming.CLUSTER_FINALIZER]})
@@ -124,10 +125,10 @@ class Composer:
         before = plane.cluster.status
         status = cluster_status(plane.cluster, services, plane.health, residents, plane.scales, now, parted.waiting)
         return Writes(
-            finalizer,
-            _manifest("RealtimeCluster", identity, status) if differs(status, before) else None,
-            _events(_subject_of(plane), news, before, status, now),
-            key,
+            finalizer=finalizer,
+            status=_manifest("RealtimeCluster", identity, status) if differs(status, before) else None,
+            events=_events(_subject_of(plane), news, before, status, now),
+            cluster=key,
         )
 
 
@@ -162,6 +163,13 @@ def _comparable(name: str, value: Any) -> Any:
 def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] | None = None) -> Manifest:
     manifest: Manifest = {"apiVersion": naming.API_VERSION, "kind": kind, "metadata": dict(metadata)}
     return manifest if status is None else {**manifest, "status": dict(status)}
+
+
+def _farewell(kind: str, metadata: Metadata, finalizer: str) -> Manifest:
+    """The merge patch with which the resource goes, as far as it is for us to say."""
+    gone = without(finalizer, metadata.finalizers, uid=metadata.uid, version=metadata.resource_version)
+    name = {"name": metadata.name} | ({"namespace": metadata.namespace} if metadata.namespace else {})
+    return _manifest(kind, {**name, **gone})
 
 
 def _repairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[News]:

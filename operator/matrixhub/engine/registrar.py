@@ -15,7 +15,7 @@ from matrixhub.engine.queue import KeyedQueue
 from matrixhub.engine.trail import Trail
 from matrixhub.errors import BackendError, Conflict
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import Manifest
+from matrixhub.kube.resources import BY_KIND, Manifest
 
 log = logging.getLogger(__name__)
 
@@ -28,15 +28,12 @@ class Writes:
     """What is to be written of one resource now; None where it is as it should be."""
 
     finalizer: Manifest | None = None
+    farewell: Manifest | None = None
+    """What takes the finalizer away, and the resource with it: nobody would tell its Events afterwards."""
     status: Manifest | None = None
     events: tuple[Manifest, ...] = ()
     cluster: str = ""
     """The RealtimeCluster in whose audit trail the Events are recorded."""
-
-    @property
-    def parting(self) -> bool:
-        """Whether the resource goes with this, its finalizer taken away: nobody would tell its Events afterwards."""
-        return self.finalizer is not None and not self.finalizer["metadata"].get("finalizers")
 
 
 @dataclass(frozen=True)
@@ -135,16 +132,21 @@ class Registrar:
 
     def _write(self, key: str, writes: Writes) -> Written | None:
         resource = None
-        if writes.parting:
+        if writes.farewell:
             self._tell(key, writes)
+            resource = self._part(writes.farewell)
         if writes.finalizer:
             resource = self._api.apply(writes.finalizer)
         if writes.status:
             metrics.STATUS_WRITES.labels(kind=writes.status["kind"]).inc()
             resource = self._api.apply_status(writes.status)
-        if not writes.parting:
+        if not writes.farewell:
             self._tell(key, writes)
         return Written(key, resource) if resource else None
+
+    def _part(self, farewell: Manifest) -> Manifest:
+        metadata = farewell["metadata"]
+        return self._api.patch(BY_KIND[farewell["kind"]], metadata["name"], metadata.get("namespace"), farewell)
 
     def _tell(self, key: str, writes: Writes) -> None:
         for event in writes.events:

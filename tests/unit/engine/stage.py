@@ -116,8 +116,8 @@ class Stage:
         writes, body = writes or self.composed(name), self.resources[name]
         self.version += 1
         changed = {"resourceVersion": str(self.version), **metadata}
-        if writes.finalizer:
-            changed["finalizers"] = writes.finalizer["metadata"].get("finalizers", [])
+        if said := writes.finalizer or writes.farewell:
+            changed["finalizers"] = said["metadata"]["finalizers"] or []
         body = {**body, "metadata": {**body["metadata"], **changed}}
         if writes.status:
             body["status"] = writes.status["status"]

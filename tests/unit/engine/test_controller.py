@@ -91,9 +91,22 @@ def test_deletion_keeps_the_namespace_until_all_others_are_done_whoever_asks(on)
         assert stage.queued("namespace") == ["a"]
         assert stage.may("namespace")
         stage.ends("namespace")
-        assert "finalizers" not in stage.composed().finalizer["metadata"]
+        assert stage.composed().farewell["metadata"]["finalizers"] is None
         stage.written()
         assert "a" not in stage.controller.roster.entries
+
+    on(scene)
+
+
+def test_the_finalizer_goes_whoever_set_it_and_nobody_elses_with_it(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.deleted(finalizers=[FOREIGN, naming.FINALIZER])
+        stage.ends("redis", "kafka")
+        stage.ends("namespace")
+        said = stage.composed().farewell["metadata"]
+        assert said["finalizers"] == [FOREIGN]
+        assert (said["uid"], said["resourceVersion"]) == ("uid-a", str(stage.version)), "of what was seen, no other"
 
     on(scene)
 
@@ -150,7 +163,7 @@ def test_what_a_tenant_never_had_is_told_when_it_goes(on):
         stage.deleted(spec={"deletionPolicy": "Delete"})
         stage.ends("redis", "kafka", "namespace")
         writes = stage.composed()
-        assert writes.finalizer is not None
+        assert writes.farewell is not None
         assert [(event["reason"], event["message"].partition(":")[0]) for event in writes.events] == [
             ("DataKept", "kafka")
         ]
@@ -168,7 +181,7 @@ def test_a_tenant_waits_for_a_service_that_was_taken_out_with_its_share_in_it(on
         stage.deleted(spec={"deletionPolicy": "Delete"})
         stage.ends("redis")
         assert not stage.may("namespace")
-        assert stage.composed().finalizer is None
+        assert stage.composed().farewell is None
         stage.cluster("redis", "kafka", generation=3)
         stage.ends("redis", "kafka")
         assert stage.may("namespace")
@@ -283,7 +296,7 @@ def test_a_deleted_tenant_whose_cluster_is_gone_waits_and_says_how_to_end_it(on)
         stage.onboarded()
         stage.controller.clusters.gone(MAIN, "c")
         stage.deleted()
-        assert stage.composed().finalizer is None
+        assert stage.composed().farewell is None
         assert stage.condition()["reason"] == "Terminating"
         assert naming.FINALIZER in stage.condition()["message"]
         stage.cluster("redis", "kafka", uid="d")

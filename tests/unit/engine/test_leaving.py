@@ -29,8 +29,8 @@ def told(stage: Stage) -> str:
 
 
 def released(stage: Stage) -> bool:
-    finalizer = stage.cluster_writes().finalizer
-    return finalizer is not None and "finalizers" not in finalizer["metadata"]
+    farewell = stage.cluster_writes().farewell
+    return farewell is not None and farewell["metadata"]["finalizers"] is None
 
 
 def left(stage: Stage, at: str = "2026-01-31T12:00:00Z", *, accounts: bool = True) -> None:
@@ -136,6 +136,6 @@ def test_one_that_lost_its_finalizer_to_somebody_is_left_alone(on: Any) -> None:
         stage.cluster_deleted(finalizers=("somebody/else",))
         assert stage.departing() == []
         writes = stage.cluster_writes()
-        assert (writes.finalizer, writes.status) == (None, None)
+        assert (writes.finalizer, writes.farewell, writes.status) == (None, None, None)
 
     on(scene)

@@ -12,6 +12,7 @@ from matrixhub.engine.registrar import Registrar, Writes, Written
 from matrixhub.engine.trail import Trail
 from matrixhub.errors import BackendError, Conflict, Rejected, Unreachable
 from matrixhub.kube.client import KubeApi
+from matrixhub.kube.resources import Resource
 
 STATUS = {"kind": "Tenant", "metadata": {"name": "a"}}
 EVENTS = ({"kind": "Event", "type": "Normal", "reason": "Changed"},)
@@ -32,6 +33,10 @@ class Clerk:
     def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
         self.done.append("finalizer")
         return manifest
+
+    def patch(self, resource: Resource, name: str, namespace: str | None, patch: dict[str, Any]) -> dict[str, Any]:
+        self.done.append("farewell")
+        return patch
 
     def apply_status(self, manifest: dict[str, Any]) -> dict[str, Any]:
         if self.errors:
@@ -89,7 +94,7 @@ def test_an_event_that_is_refused_hides_no_write(caplog: pytest.LogCaptureFixtur
     ("writes", "order"),
     [
         (CHANGE, ["status", "event"]),
-        (Writes(finalizer=STATUS, events=EVENTS), ["event", "finalizer"]),
+        (Writes(farewell=STATUS, events=EVENTS), ["event", "farewell"]),
     ],
 )
 def test_what_is_told_of_a_change_follows_it_and_what_is_told_of_an_end_comes_first(writes: Writes, order: list[str]):
