@@ -3,6 +3,7 @@
 import base64
 
 import psycopg
+import pytest
 import redis
 from tests.e2e import admins
 from tests.e2e.hub import Hub, stopped
@@ -62,6 +63,23 @@ def test_a_credential_planted_while_nobody_was_there_is_not_the_next_tenants(hub
     known = base64.b64decode(secret["data"]["password"]).decode()
     assert hub.secret("del-plant", "redis")["password"] != known
     assert client(hub, "del-plant").ping()
+
+
+def test_a_credential_of_a_tenant_that_went_without_a_word_is_not_the_next_ones(hub: Hub):
+    """Nobody was there when the first one went, nor when another institution's of that name came."""
+    hub.onboard("del-silent")
+    old = hub.secret("del-silent", "redis")
+    client(hub, "del-silent").ping()
+    hub.operator.kill()
+    hub.kubectl("patch", "tenant", "del-silent", "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    hub.delete("del-silent")
+    hub.apply(hub.tenant("del-silent"))
+    hub.operator.start()
+    hub.ready("del-silent")
+    assert hub.secret("del-silent", "redis")["password"] != old["password"]
+    with pytest.raises(redis.AuthenticationError):
+        redis.Redis.from_url(old["uri"]).ping()
+    assert client(hub, "del-silent").ping()
 
 
 def test_delete_removes_everything(hub: Hub):

@@ -73,6 +73,10 @@ class Mark:
         """Whether `owner` may take the object over: it is its own, its predecessor's, or was left behind."""
         return self.retained or self.owner.hub in (owner.hub, owner.former)
 
+    def vouches_for(self, owner: Owner) -> bool:
+        """Whether a credential under it is `owner`'s: never one that an earlier Tenant left, whoever knows it."""
+        return not self.retained and (self.owner == owner or self.owner.hub == owner.former)
+
     def ends_with(self, owner: Owner) -> bool:
         """Whether the data goes with `owner`: never what an earlier Tenant left and this one never took over."""
         return self.owner == owner

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.values import SecretRef
-from matrixhub.backends.contract import Backend, Credential, Intent, Phase, Survey
+from matrixhub.backends.contract import Backend, Credential, Intent, Owner, Phase, Survey
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Basis, Outcome
@@ -131,7 +131,7 @@ class HousingDesk:
     def intents(self, tenants: Iterable[str]) -> Mapping[str, Intent]:
         """What is wanted now of each tenant whose turn it is, with what its Secrets are to hold."""
         known = {tenant: due for tenant in tenants if (due := self.roster.due(tenant, NAMESPACE))}
-        self.credentials.read([tenant for tenant, (entry, _) in known.items() if entry.phase.living])
+        self.credentials.read({t: self.roster.owner(entry) for t, (entry, _) in known.items() if entry.phase.living})
         intents = {}
         for tenant, (entry, plane) in known.items():
             owner = self.roster.owner(entry)
@@ -179,18 +179,24 @@ class Credentials:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._known: dict[str, dict[str, Credential]] = {}
+        self._former: dict[str, str] = {}
+        """By tenant, the lost hub whose Secrets were read as its own."""
 
     def of(self, tenant: str, backend: str) -> Credential | None:
         """The credential, if there is one yet."""
         return self._known.get(tenant, {}).get(backend)
 
-    def read(self, tenants: Iterable[str]) -> None:
-        """Those of tenants not seen before are read from their Secrets."""
-        unknown = [tenant for tenant in tenants if tenant not in self._known]
+    def read(self, owners: Mapping[str, Owner]) -> None:
+        """Those of tenants not seen before, or that adopt what a lost hub left, are read from their Secrets."""
+        unknown = {tenant: owner for tenant, owner in owners.items() if self._unread(tenant, owner)}
         if unknown:
             found = self._vault.read(unknown)
-            for tenant in unknown:
-                self._known[tenant] = dict(found.get(tenant, {}))
+            for tenant, owner in unknown.items():
+                self._known[tenant] = {**self._known.get(tenant, {}), **found.get(tenant, {})}
+                self._former[tenant] = owner.former
+
+    def _unread(self, tenant: str, owner: Owner) -> bool:
+        return tenant not in self._known or bool(owner.former and owner.former != self._former.get(tenant))
 
     def ensure(self, tenant: str, kind: Kind, *, issues: bool) -> Credential | None:
         """The credential, made now if missing; None while a backend that issues its own has not."""
@@ -210,6 +216,7 @@ class Credentials:
     def forget(self, tenant: str) -> None:
         """The tenant is gone, and its credentials with it."""
         self._known.pop(tenant, None)
+        self._former.pop(tenant, None)
 
 
 def admin_of(api: KubeApi, cluster: RealtimeCluster, section: Any) -> dict[str, str]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from matrixhub.api import naming
-from matrixhub.backends.contract import Credential, Owner
+from matrixhub.backends.contract import Credential, Mark, Owner
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE, SECRET, Manifest
 
@@ -54,31 +54,26 @@ class Vault:
         self._known = 0
         self._backends = {secret: backend for backend, secret in secret_names.items()}
 
-    def read(self, ids: Sequence[str]) -> Mapping[str, Mapping[str, Credential]]:
-        """By tenant and backend, what the tenants' Secrets hold; a tenant without any is left out.
+    def read(self, owners: Mapping[str, Owner]) -> Mapping[str, Mapping[str, Credential]]:
+        """By tenant and backend, what the Secrets hold that are these owners'; a tenant without any is left out.
 
-        In a retained Namespace no Secret of ours is left: one that looks like it was put there by whoever may still
-        write there, and who could then log in as the next tenant of that name. Its mark can be forged, that of the
-        Namespace cannot.
+        What lies in a Namespace that an earlier Tenant left is known to whoever was its owner then, and who could log
+        in with it as the next tenant of that name. A Secret's mark can be forged, that of the Namespace cannot.
         """
-        found = credentials(self._secrets(ids), set(ids), self._backends)
-        retained = self._retained(list(found))
-        return {tenant: held for tenant, held in found.items() if tenant not in retained}
+        found = credentials(self._secrets(list(owners)), owners, self._backends)
+        left = self._left({tenant: owners[tenant] for tenant in found})
+        return {tenant: held for tenant, held in found.items() if tenant not in left}
 
-    def _retained(self, tenants: Sequence[str]) -> set[str]:
-        """Those whose Namespace was kept when an earlier Tenant went, and is not taken over yet."""
-        places = {naming.namespace(tenant): tenant for tenant in tenants}
-        if len(tenants) > FEW:
+    def _left(self, owners: Mapping[str, Owner]) -> set[str]:
+        """The tenants whose Namespace was left by an earlier Tenant, retained or not, and is not taken over yet."""
+        places = {naming.namespace(tenant): tenant for tenant in owners}
+        if len(places) > FEW:
             houses: Iterable[Manifest | None] = self._api.list(NAMESPACE)
         else:
             with ThreadPoolExecutor(THREADS) as pool:
                 houses = list(pool.map(lambda name: self._api.get(NAMESPACE, name), places))
-        return {
-            places[house["metadata"]["name"]]
-            for house in houses
-            if house and house["metadata"]["name"] in places
-            if (house["metadata"].get("annotations") or {}).get(naming.RETAINED_ANNOTATION) == "true"
-        }
+        marks = {tenant: _mark(house["metadata"]) for house in houses if house and (tenant := places.get(_name(house)))}
+        return {tenant for tenant, mark in marks.items() if mark and not mark.vouches_for(owners[tenant])}
 
     def _secrets(self, ids: Sequence[str]) -> Iterator[Manifest]:
         if len(ids) > FEW and len(ids) * SHARE > self._known:
@@ -96,9 +91,9 @@ class Vault:
 
 
 def credentials(
-    secrets_found: Iterable[Manifest], tenants: set[str], backends: Mapping[str, str]
+    secrets_found: Iterable[Manifest], owners: Mapping[str, Owner], backends: Mapping[str, str]
 ) -> dict[str, dict[str, Credential]]:
-    """By tenant and backend, the credentials in the Secrets that carry our mark. Pure.
+    """By tenant and backend, the credentials in the Secrets that carry the tenant's mark, as its owner has it. Pure.
 
     `backends` gives the backend by the Secret's name. What does not look like a password of ours is left out,
     so that a new one is made.
@@ -107,20 +102,27 @@ def credentials(
     for secret in secrets_found:
         metadata = secret["metadata"]
         tenant = (metadata.get("labels") or {}).get(naming.TENANT_LABEL, "")
-        backend = backends.get(metadata["name"])
-        if backend is None or tenant not in tenants or not _is_ours(metadata, tenant):
+        backend, owner, mark = backends.get(metadata["name"]), owners.get(tenant), _mark(metadata)
+        if backend is None or owner is None or metadata.get("namespace") != naming.namespace(tenant):
+            continue
+        if mark is None or not mark.vouches_for(owner):
             continue
         if credential := _credential(secret.get("data") or {}):
             found.setdefault(tenant, {})[backend] = credential
     return found
 
 
-def _is_ours(metadata: Mapping[str, Any], tenant: str) -> bool:
+def _name(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["name"])
+
+
+def _mark(metadata: Mapping[str, Any]) -> Mark | None:
+    annotations = metadata.get("annotations") or {}
     try:
-        Owner.parse((metadata.get("annotations") or {}).get(naming.OWNER_ANNOTATION, ""))
+        owner = Owner.parse(annotations.get(naming.OWNER_ANNOTATION, ""))
     except ValueError:
-        return False
-    return metadata.get("namespace") == naming.namespace(tenant)
+        return None
+    return Mark(owner, annotations.get(naming.RETAINED_ANNOTATION) == "true")
 
 
 def _credential(data: Mapping[str, str]) -> Credential | None:

@@ -64,7 +64,7 @@ class NoSecrets(Vault):
     def __init__(self) -> None:
         """Nothing is read."""
 
-    def read(self, ids: Any) -> dict[str, dict[str, Credential]]:
+    def read(self, owners: Any) -> dict[str, dict[str, Credential]]:
         return {}
 
 

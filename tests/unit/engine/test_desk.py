@@ -9,7 +9,7 @@ from tests.unit.engine.stage import NoSecrets, kind
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.tenant import Tenant
-from matrixhub.backends.contract import Intent, Phase
+from matrixhub.backends.contract import Credential, Intent, Owner, Phase
 from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
 from matrixhub.engine.roster import Plane, Roster
@@ -71,6 +71,28 @@ def test_a_tenants_secret_names_the_authority_before_the_backend_was_ever_reache
 def test_an_authority_that_is_missing_holds_up_no_namespace():
     intents = housing(world(), Shelf()).intents("ab")
     assert {intent.secrets["redis"]["ca.crt"] for intent in intents.values()} == {""}
+
+
+class Restored(NoSecrets):
+    """A vault with the Secret of a tenant that a lost hub had."""
+
+    def read(self, owners: Any) -> dict[str, dict[str, Credential]]:
+        return {tenant: {"redis": Credential(tenant, "restored")} for tenant, owner in owners.items() if owner.former}
+
+
+def test_what_was_restored_takes_the_place_of_a_new_credential_once_its_hub_is_adopted():
+    """The Tenant was applied first, and its Conflict told which hub that is."""
+    credentials, redis = Credentials(Restored()), kind("redis")
+    credentials.read({"a": Owner("hub", "a")})
+    new = credentials.ensure("a", redis, issues=False)
+    assert new
+    assert new.password != "restored"
+    credentials.read({"a": Owner("hub", "a", former="lost")})
+    assert credentials.of("a", "redis") == Credential("a", "restored")
+    credentials.store("a", "redis", Credential("a", "issued since"))
+    for former in ("lost", ""):
+        credentials.read({"a": Owner("hub", "a", former=former)})
+        assert credentials.of("a", "redis") == Credential("a", "issued since")
 
 
 def service(roster: Roster, shelf: Shelf) -> ServiceDesk:

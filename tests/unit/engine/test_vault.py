@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from matrixhub.api import naming
+from matrixhub.backends.contract import Owner
 from matrixhub.engine.vault import credentials, new_login
 
 PASSWORD = "a-password-of-more-than-32-characters"
 BACKENDS = {"postgres": "postgres", "object-store": "objectstore"}
+GREEN = {"green": Owner("hub", "uid")}
 
 
 def secret(tenant: str = "green", name: str = "postgres", **redefined: Any) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def secret(tenant: str = "green", name: str = "postgres", **redefined: Any) -> d
 
 
 def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
-    found = credentials([secret(), secret(name="object-store"), secret("blue")], {"green"}, BACKENDS)
+    found = credentials([secret(), secret(name="object-store"), secret("blue")], GREEN, BACKENDS)
     assert set(found) == {"green"}
     assert set(found["green"]) == {"postgres", "objectstore"}
     assert found["green"]["postgres"].username == "tenant_green"
@@ -37,6 +39,8 @@ def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
     [
         {"annotations": {}},
         {"annotations": {naming.OWNER_ANNOTATION: "somebody"}},
+        {"annotations": {naming.OWNER_ANNOTATION: "hub/an-earlier-tenant"}},
+        {"annotations": {naming.OWNER_ANNOTATION: "lost/uid"}},
         {"labels": {}},
         {"namespace": "default"},
         {"namespace": naming.namespace("blue")},
@@ -50,12 +54,18 @@ def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
     ids=str,
 )
 def test_what_is_not_ours_or_no_password_is_not_read(strange: dict[str, Any]) -> None:
-    assert credentials([secret(**strange)], {"green"}, BACKENDS) == {}
+    assert credentials([secret(**strange)], GREEN, BACKENDS) == {}
+
+
+def test_what_a_lost_hub_marked_is_read_where_it_is_adopted() -> None:
+    restored = secret(annotations={naming.OWNER_ANNOTATION: "lost/an-earlier-tenant"})
+    found = credentials([restored], {"green": Owner("hub", "uid", former="lost")}, BACKENDS)
+    assert found["green"]["postgres"].password == PASSWORD
 
 
 def test_a_secret_without_its_keys_is_not_read() -> None:
     for data in ({}, None, {"username": "eA=="}, {"username": "eA==", "password": "not base64"}):
-        assert credentials([secret() | {"data": data}], {"green"}, BACKENDS) == {}
+        assert credentials([secret() | {"data": data}], GREEN, BACKENDS) == {}
 
 
 def test_a_new_password_is_long_random_and_safe_in_a_uri_and_on_a_command_line() -> None:

@@ -109,7 +109,7 @@ def plan(desired: State, observed: State) -> tuple[Step, ...]:
     if observed.terminating is not None:
         raise Transient("NamespaceTerminating", _terminating(naming.namespace(desired.tenant), observed))
     steps, refusals = _toward(desired, observed, house.mark if house else None)
-    if house is not None and house.mark is not None and house.mark.retained:
+    if house is not None and house.mark is not None and (house.mark.retained or house.mark.owner != desired.owner):
         # Taken over last: until then no Secret in it counts as a credential (engine/vault.py), whoever put it there.
         steps.sort(key=takes_over)
     if refusals and not steps:
