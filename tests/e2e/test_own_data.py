@@ -3,13 +3,15 @@
 Each backend's own suite in tests/backends attacks much harder; here the operator itself has handed out the keys.
 """
 
+from typing import Any
+
 import psycopg
 import pytest
 import redis
 from botocore.exceptions import ClientError
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
-from tests.e2e.hub import Hub, objects
+from tests.e2e.hub import Hub, objects, until
 
 OURS, THEIRS = "own-green", "own-greenwood"
 """One name begins with the other: a prefix that matched too much would show."""
@@ -105,6 +107,34 @@ def files(hub: Hub) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         s3.list_objects_v2(Bucket=theirs["bucket"])
     assert {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]} <= {ours["bucket"]}
+
+
+def test_an_owner_who_puts_a_secret_in_the_way_keeps_no_door_open(hub: Hub):
+    hub.onboard("own-stubborn")
+    files, uri = hub.secret("own-stubborn", "object-store"), hub.secret("own-stubborn", "postgres")["uri"]
+    objects(files).list_objects_v2(Bucket=files["bucket"])
+    hub.operator.kill()  # the next one finds the Secret and has never seen another
+    hub.kubectl("-n", "tenant-own-stubborn", "delete", "secret", "redis")
+    hub.kubectl("-n", "tenant-own-stubborn", "create", "secret", "generic", "redis", "--from-literal=a=b")
+    hub.operator.start()
+    until(lambda: hub.condition("own-stubborn", "NamespaceReady")["reason"] == "Conflict", 30, "in the way")
+    hub.apply(hub.tenant("own-stubborn", suspended=True))
+    for backend in ("Postgres", "Redis", "Kafka", "ObjectStore", "Gateway"):
+        until(lambda kind=f"{backend}Ready": shut(hub.condition("own-stubborn", kind)), 30, f"{backend} is shut")
+    with pytest.raises(psycopg.OperationalError, match=r"authentication failed|not permitted to log in"):
+        psycopg.connect(uri)
+    with pytest.raises(ClientError):
+        objects(files).list_objects_v2(Bucket=files["bucket"])
+    assert "delete it" in hub.condition("own-stubborn")["message"]
+    hub.kubectl("-n", "tenant-own-stubborn", "delete", "secret", "redis")
+    hub.apply(hub.tenant("own-stubborn"))
+    hub.ready("own-stubborn")
+    assert redis.Redis.from_url(hub.secret("own-stubborn", "redis")["uri"]).ping()
+
+
+def shut(condition: dict[str, Any]) -> bool:
+    """Whether it is as wanted of a Tenant that was edited once."""
+    return (condition["status"], condition["observedGeneration"]) == ("True", 2)
 
 
 def test_a_suspended_tenant_finds_every_door_shut_and_its_data_afterwards(hub: Hub):

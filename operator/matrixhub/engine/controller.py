@@ -160,8 +160,7 @@ class Controller:
         if outcome.issued:
             self._rehouse(entry, Priority.LIVE)
         basis = self.roster.basis(entry, plane)
-        if outcome.error is None:
-            self._follow(entry, plane, outcome, Priority.RESYNC if known else Priority.LIVE)
+        self._follow(entry, plane, outcome, Priority.RESYNC if known else Priority.LIVE)
         over = settled(entry, self.roster.backends(entry), basis) or entry.deleting
         delay = 0.0 if over else MERGE_DELAY if outcome.error else crowded(PROGRESS_DELAY, self.registrar.backlog)
         self.registrar.add(f"Tenant/{outcome.tenant}", delay=delay)
@@ -207,13 +206,23 @@ class Controller:
                 worker.add(entry.tenant.id, priority)
 
     def _follow(self, entry: Entry, plane: Plane, outcome: Outcome, priority: Priority) -> None:
-        """Whoever waited for this success begins: for the credentials to be in their Secrets, or to be the last."""
+        """Whoever waited for this answer begins: for the credentials, or to be the last."""
         if entry.deleting:
-            if self.roster.turn(entry, plane) == (NAMESPACE,):
+            if outcome.error is None and self.roster.turn(entry, plane) == (NAMESPACE,):
                 self._housing.add(entry.tenant.id, priority)
         elif outcome.backend == NAMESPACE and not entry.housed and outcome.basis == self.roster.basis(entry, plane):
-            entry.housed = True
-            self._advance(entry, priority, skip=NAMESPACE)
+            entry.housed = outcome.error is None or self._unhindered(entry, plane)
+            if entry.housed:
+                self._advance(entry, priority, skip=NAMESPACE)
+
+    def _unhindered(self, entry: Entry, plane: Plane) -> bool:
+        """Whether the others begin though the namespace is not as it should be: an owner can keep it from being so.
+
+        Doors are shut and limits kept all the same, once the credentials are known. Only where nothing can be open
+        yet nothing is made.
+        """
+        open_yet = NAMESPACE in entry.shares or entry.phase is Phase.SUSPENDED
+        return open_yet and self._credentials.complete(entry.tenant.id, self.roster.shares(plane), plane.cluster)
 
     def _rehouse(self, entry: Entry, priority: Priority) -> None:
         """The tenant's Secrets are to hold something else, which is our own doing and no drift."""

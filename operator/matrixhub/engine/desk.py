@@ -72,7 +72,7 @@ class ServiceDesk:
         return plane, admin_of(self.api, plane.cluster, section)
 
     def members(self) -> Iterable[str]:
-        """Every tenant of the RealtimeCluster whose Secrets hold its credentials, if it has a share."""
+        """Every tenant of the RealtimeCluster whose credentials are known, if it has a share."""
         if not self.kind.shared_out:
             return []
         return [t for t in self.roster.members(self.cluster) if self.roster.entries[t].housed]
@@ -204,6 +204,10 @@ class Credentials:
         if kind.name not in known and not issues:
             known[kind.name] = kind.credential(tenant)
         return known.get(kind.name)
+
+    def complete(self, tenant: str, kinds: Iterable[Kind], cluster: RealtimeCluster) -> bool:
+        """Whether there is one for each of these backends, but for those that issue their own."""
+        return all(self.of(tenant, kind.name) or kind.issues(cluster) for kind in kinds)
 
     def begin(self, tenant: str) -> None:
         """The tenant was made just now: it has no credentials that could be read."""

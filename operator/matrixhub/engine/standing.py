@@ -60,7 +60,7 @@ class Entry:
     shares: set[str] = field(default_factory=set)
     """The backends in which this very Tenant has once had its share: what its end has to undo."""
     housed: bool = False
-    """Whether the Secrets are known to hold the credentials, so that the other backends may begin."""
+    """Whether the namespace's answer is known, and with it the credentials, so that the other backends may begin."""
 
     @property
     def deleting(self) -> bool:
