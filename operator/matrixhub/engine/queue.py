@@ -8,16 +8,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import chain
 
 BACKOFF_FIRST, BACKOFF_LIMIT = 0.5, 30.0
 """Seconds before the first retry of a key, and at most."""
 
 
 class Priority(IntEnum):
-    """Live edits are taken before what a resync has queued."""
+    """Live edits are taken before what a resync has queued, and that before work that was refused before."""
 
     LIVE = 0
     RESYNC = 1
+    REFUSED = 2
 
 
 @dataclass
@@ -28,9 +30,7 @@ class KeyedQueue:
     """Returns a factor around 1 by which each back-off is stretched."""
     clock: Callable[[], float]
     """Returns the time."""
-    _ready: tuple[OrderedDict[str, None], OrderedDict[str, None]] = field(
-        default_factory=lambda: (OrderedDict(), OrderedDict())
-    )
+    _ready: tuple[OrderedDict[str, None], ...] = field(default_factory=lambda: tuple(OrderedDict() for _ in Priority))
     _delayed: dict[str, float] = field(default_factory=dict)
     _schedule: list[tuple[float, str]] = field(default_factory=list)
     """A heap of what is delayed; a pair that `_delayed` no longer holds counts for nothing."""
@@ -38,6 +38,8 @@ class KeyedQueue:
     _again: dict[str, Priority] = field(default_factory=dict)
     _later: dict[str, float] = field(default_factory=dict)
     _failures: dict[str, int] = field(default_factory=dict)
+    _refused: set[str] = field(default_factory=set)
+    """The keys of which the last failure was a refusal."""
     _since: dict[str, float] = field(default_factory=dict)
     """When each key that is ready or in progress became ready."""
 
@@ -47,9 +49,10 @@ class KeyedQueue:
             self._again[key] = min(priority, self._again.get(key, priority))
         elif key in self._delayed and priority is Priority.RESYNC:
             return
-        elif key not in self._ready[Priority.LIVE]:
+        elif not any(key in ready for ready in self._ready[: priority + 1]):
             self._delayed.pop(key, None)
-            self._ready[Priority.RESYNC].pop(key, None)
+            for ready in self._ready:
+                ready.pop(key, None)
             self._ready[priority][key] = None
             self._since.setdefault(key, self.clock())
 
@@ -61,9 +64,9 @@ class KeyedQueue:
             self._delay(key, min(due, self._delayed.get(key, due)))
 
     def take(self, now: float, limit: int) -> tuple[list[str], Priority]:
-        """Up to `limit` live keys in order of arrival; when there is none, all that a resync has queued."""
+        """Up to `limit` keys of the first priority that has some, in order of arrival; of a resync's all."""
         self._wake(now)
-        priority = Priority.LIVE if self._ready[Priority.LIVE] else Priority.RESYNC
+        priority = next((each for each in Priority if self._ready[each]), Priority.RESYNC)
         ready = self._ready[priority]
         count = len(ready) if priority is Priority.RESYNC else min(limit, len(ready))
         keys = [ready.popitem(last=False)[0] for _ in range(count)]
@@ -73,15 +76,25 @@ class KeyedQueue:
     def done(self, key: str) -> None:
         """The key was brought to its desired state; its back-off is forgotten."""
         self._failures.pop(key, None)
+        self._refused.discard(key)
+        self._release(key)
+
+    def found(self, key: str) -> None:
+        """A look has found work for the key: it is ready for that, after all others where it was refused before."""
+        self.add(key, Priority.REFUSED if key in self._refused else Priority.LIVE)
         self._release(key)
 
     def retry(self, key: str, now: float, after: float | None = None) -> None:
         """The key failed: it is ready again after `after` seconds, or after its own growing back-off."""
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = after if after is not None else min(BACKOFF_LIMIT, BACKOFF_FIRST * 2 ** min(failures - 1, 16))
-        if key not in self._again:
-            self._delay(key, now + delay * self.jitter())
-        self._release(key)
+        self._refused.discard(key)
+        delay = self._backoff(key)
+        self._fail(key, now + (delay if after is None else after) * self.jitter())
+
+    def refused(self, key: str, now: float) -> None:
+        """The key waits for a person: it is looked at again as by a resync, at once with all that wait as long."""
+        self._refused.add(key)
+        delay = self._backoff(key)
+        self._fail(key, (now // delay + 1) * delay)
 
     def forget(self, key: str) -> None:
         """Nothing is left of the key; one in progress is not queued again."""
@@ -91,6 +104,7 @@ class KeyedQueue:
         self._again.pop(key, None)
         self._later.pop(key, None)
         self._failures.pop(key, None)
+        self._refused.discard(key)
         if key not in self._working:
             self._since.pop(key, None)
 
@@ -104,7 +118,7 @@ class KeyedQueue:
 
     def waiting(self) -> list[str]:
         """Every key that is not in progress."""
-        return [*self._ready[Priority.LIVE], *self._ready[Priority.RESYNC], *self._delayed]
+        return [*chain.from_iterable(self._ready), *self._delayed]
 
     @property
     def depth(self) -> int:
@@ -120,6 +134,16 @@ class KeyedQueue:
         """Whether nothing waits and nothing is in progress."""
         return not (any(self._ready) or self._delayed or self._working)
 
+    def _backoff(self, key: str) -> float:
+        """The seconds that the key waits after one more failure."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return min(BACKOFF_LIMIT, BACKOFF_FIRST * 2.0 ** min(failures - 1, 16))
+
+    def _fail(self, key: str, due: float) -> None:
+        if key not in self._again:
+            self._delay(key, due)
+        self._release(key)
+
     def _delay(self, key: str, due: float) -> None:
         if self._delayed.get(key) != due:
             self._delayed[key] = due
@@ -130,7 +154,7 @@ class KeyedQueue:
             due, key = heapq.heappop(self._schedule)
             if self._delayed.get(key) == due:
                 del self._delayed[key]
-                self._ready[Priority.LIVE][key] = None
+                self._ready[Priority.RESYNC if key in self._refused else Priority.LIVE][key] = None
                 self._since.setdefault(key, due)
 
     def _release(self, key: str) -> None:

@@ -200,17 +200,24 @@ class Worker:
                 self.queue.done(key)
                 self.queue.add(key, priority)
             raise
-        for key in keys:
-            outcome = result.outcomes.get(key)
-            if outcome is None or outcome.error is None:
-                self.queue.done(key)
-            else:
-                after = outcome.error.retry_after if isinstance(outcome.error, Transient) else None
-                self.queue.retry(key, time.monotonic(), after)
-        for key in result.stale:
-            self.queue.add(key)
+        self._file(keys, result)
         for outcome in result.outcomes.values():
             self._desk.report(outcome)
+
+    def _file(self, keys: list[str], result: Round) -> None:
+        """Whoever was worked on waits for what comes next."""
+        now, stale = time.monotonic(), set(result.stale)
+        for key in keys:
+            outcome = result.outcomes.get(key)
+            error = outcome.error if outcome else None
+            if key in stale:
+                self.queue.found(key)
+            elif error is None:
+                self.queue.done(key)
+            elif isinstance(error, Transient):
+                self.queue.retry(key, now, error.retry_after)
+            else:  # nobody else waits for what a person has to mend
+                self.queue.refused(key, now)
 
     def _round(self, keys: list[str], priority: Priority) -> Round:
         """A resync only looks: whoever needs work joins the live keys, so nobody waits for a long repair."""

@@ -160,6 +160,14 @@ def test_fewer_partitions_are_refused_and_the_rest_is_done() -> None:
     assert "topic green.usage.login has 2 partitions and cannot go down to 1" in refusal.message
 
 
+def test_where_all_is_done_but_what_kafka_refuses_there_is_no_work_left() -> None:
+    fewer = {"domain": "usage", "events": ["login"], "partitions": 1}
+    wish = desired(green(Phase.ACTIVE, fewer))
+    with pytest.raises(Rejected, match="has 2 partitions and cannot go down to 1") as refusal:
+        plan(wish, settle(wish, made(green())))
+    assert refusal.value.reason == "PartitionsCannotShrink"
+
+
 def test_partitions_that_somebody_added_by_hand_are_welcome() -> None:
     found = made(green())
     [login] = [topic for topic in found.topics if topic.name == "green.usage.login"]

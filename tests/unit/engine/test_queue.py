@@ -113,6 +113,55 @@ def test_backoff_doubles_up_to_its_limit_and_an_edit_ends_it():
     assert waiting.take(now, 1) == (["a"], Priority.LIVE)
 
 
+def test_what_was_refused_is_looked_at_again_together_and_ever_more_rarely():
+    """At 10,000 keys that wait for the same person, each look at all of them costs as much as one at a single key."""
+    waiting = queue()
+    looks, last = [], dict.fromkeys("abc", 0.0)
+    for number, key in enumerate("abc"):
+        waiting.add(key)
+        waiting.take(0, 1)
+        waiting.refused(key, now=number * 7.0)
+    now = 14.0
+    while now < 300:
+        now = waiting.next_due(now)
+        keys, priority = waiting.take(now, 1)
+        assert priority is Priority.RESYNC, "live edits go before"
+        looks.append(sorted(keys))
+        for key in keys:
+            assert now - last[key] <= max(BACKOFF_LIMIT, 14.5)
+            last[key] = now
+            waiting.refused(key, now)
+    assert looks[-8:] == [["a", "b", "c"]] * 8
+    waiting.add("a")
+    assert waiting.take(now, 10) == (["a"], Priority.LIVE), "an edit ends it"
+
+
+def test_work_that_was_refused_before_keeps_no_edit_waiting_and_stays_bounded():
+    waiting = queue()
+    for key in "abc":
+        waiting.add(key, Priority.RESYNC)
+    for key in waiting.take(0, 1)[0]:
+        waiting.refused(key, 0)
+    keys, _ = waiting.take(1, 1)
+    for key in keys:
+        waiting.found(key)
+    waiting.add("d", Priority.RESYNC)
+    waiting.add("e")
+    assert waiting.take(1, 2) == (["e"], Priority.LIVE)
+    assert waiting.take(1, 2) == (["d"], Priority.RESYNC)
+    assert waiting.take(1, 2) == (["a", "b"], Priority.REFUSED)
+    waiting.refused("a", 1)
+    assert waiting.next_due(1) == 1, "c can be worked on"
+    waiting.take(1, 2)
+    waiting.done("c")
+    assert waiting.next_due(1) == 2, "the back-off goes on where the look found work"
+    waiting.done("b")
+    waiting.add("b", Priority.RESYNC)
+    waiting.take(1, 1)
+    waiting.found("b")
+    assert waiting.take(1, 1) == (["b"], Priority.LIVE), "what succeeded since is work like any other"
+
+
 def test_success_forgets_the_backoff():
     waiting = queue()
     waiting.add("a")
@@ -189,6 +238,17 @@ class Machine(RuleBasedStateMachine):
             key = data.draw(st.sampled_from(sorted(self.working)))
             self.working.discard(key)
             self.waiting.retry(key, self.now)
+            self.owed.add(key)
+
+    @rule(data=st.data(), worked=st.booleans())
+    def be_refused_or_found_wanting(self, data: st.DataObject, worked: bool) -> None:  # noqa: FBT001 - drawn
+        if self.working:
+            key = data.draw(st.sampled_from(sorted(self.working)))
+            self.working.discard(key)
+            if worked:
+                self.waiting.refused(key, self.now)
+            else:
+                self.waiting.found(key)
             self.owed.add(key)
 
     @rule(seconds=st.floats(0, 40))

@@ -9,6 +9,7 @@ from tests.patience import soon
 from tests.unit.engine.toy import Toy, ToyDesk, intent
 
 from matrixhub.backends.contract import Intent, Survey
+from matrixhub.engine import queue
 from matrixhub.engine import worker as module
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.round import reconcile
@@ -215,6 +216,32 @@ def test_a_tenant_that_is_refused_keeps_nobody_waiting():
     run(desk, scenario)
     assert desk.toy.words == {"a": "a", "c": "c"}
     assert desk.last("b").error.reason == "TooRude"
+
+
+def test_a_crowd_that_is_refused_is_looked_at_as_a_whole_and_keeps_no_new_tenant_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Somebody has changed the RealtimeCluster, and every Tenant now wishes for what cannot be."""
+    monkeypatch.setattr(queue, "BACKOFF_FIRST", 0.05)
+    monkeypatch.setattr(queue, "BACKOFF_LIMIT", 0.05)
+    crowd = [f"t{number}" for number in range(300)]
+    desk = ToyDesk(Toy(refused=frozenset(crowd)), [*crowd])
+
+    async def scenario(worker: Worker) -> None:
+        for tenant in crowd:
+            worker.add(tenant)
+        await until(lambda: len(desk.toy.rounds) >= 8)
+        desk.tenants.append("new")
+        before = len(desk.toy.rounds)
+        worker.add("new")
+        await until(lambda: "new" in desk.toy.words)
+        assert ["new"] in desk.toy.rounds[before : before + 2]
+        desk.toy.refused = frozenset()
+        await until(lambda: len(desk.toy.words) == 301)
+
+    run(desk, scenario)
+    looks = [batch for batch in desk.toy.rounds[3:] if "t0" in batch]
+    assert {len(batch) for batch in looks[1:-1]} == {300}
 
 
 def test_a_bug_stays_with_the_tenant_that_shows_it(caplog: pytest.LogCaptureFixture):

@@ -22,7 +22,7 @@ from matrixhub.backends.kafka.actions import (
     WriteMarks,
 )
 from matrixhub.backends.kafka.state import Acl, RelayAcl, State, Topic, TopicClaim, UserClaim
-from matrixhub.errors import Conflict
+from matrixhub.errors import Conflict, Rejected
 
 
 def plan(desired: State, observed: State) -> tuple[Action, ...]:
@@ -33,13 +33,17 @@ def plan(desired: State, observed: State) -> tuple[Action, ...]:
     done: it stands at the end, as a step that fails.
 
     Raises:
+        Rejected: nothing is left to do but to say that such a wish cannot be fulfilled.
         Conflict: the tenant is to have something that exists and isn't marked as its own. A tenant that is being
             removed meets no conflict: what is not its own is left alone.
     """
     if desired.phase.living:
         _meet(desired, observed)
     settled = settle(desired, observed)
-    return (*_steps(settled, observed), *_refusals(desired, observed))
+    steps, refusals = tuple(_steps(settled, observed)), tuple(_refusals(desired, observed))
+    if refusals and not steps:
+        raise Rejected(refusals[0].reason, refusals[0].message)
+    return (*steps, *refusals)
 
 
 def settle(desired: State, observed: State) -> State:
