@@ -35,6 +35,19 @@ def world(whole: World) -> Iterator[World]:
         whole.tenant(tenant, Phase.DELETED)
 
 
+def dead_letters(world: World, tenant: str, number: int) -> list[tuple[Any, dict[str, str]]]:
+    """So many of the tenant's dead letters, each with what its headers tell."""
+    consumer = world.hub.login(tenant).consumer()
+    consumer.assign([TopicPartition(naming.dead_letters(tenant), 0)])
+    found: list[Any] = []
+    until(
+        lambda: bool(found.extend(r for b in consumer.poll(200).values() for r in b)) or len(found) >= number, "letters"
+    )
+    return [
+        (letter, {name.removeprefix("matrixhub-"): text.decode() for name, text in letter.headers}) for letter in found
+    ]
+
+
 def test_every_record_arrives_once_and_in_order_and_at_its_own_tenant(world: World) -> None:
     relay = world.relay()
     browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}
@@ -132,26 +145,32 @@ def test_poison_goes_to_the_dead_letters_with_its_reason_and_the_rest_goes_on(wo
     browser.wait_for(range(4))
     assert browser.seen["posted"] == [0, 1, 2, 3]
     assert "y" * 10_240 in browser.texts
-    consumer = world.hub.login(ONE).consumer()
-    consumer.assign([TopicPartition(naming.dead_letters(ONE), 0)])
-    letters: list[Any] = []
-    until(
-        lambda: bool(letters.extend(r for b in consumer.poll(200).values() for r in b)) or len(letters) >= 3,
-        PATIENCE,
-        "letters",
-    )
-    told = [{name.removeprefix("matrixhub-"): text.decode() for name, text in letter.headers} for letter in letters]
-    assert [(letter.value, letter.key) for letter in letters] == [
+    letters = dead_letters(world, ONE, 3)
+    assert [(letter.value, letter.key) for letter, _ in letters] == [
         (b"\xff\xfe", b"the-key"),
         (b"x" * 10_241, b"the-key"),
         (None, b"the-key"),
     ]
-    assert [(each["reason"], each["topic"], each["partition"], each["offset"]) for each in told] == [
+    assert [(told["reason"], told["topic"], told["partition"], told["offset"]) for _, told in letters] == [
         ("NotText", topic, "0", "1"),
         ("TooLarge", topic, "0", "3"),
         ("NoValue", topic, "0", "6"),
     ]
     assert relay.metric("matrixhub_relay_dead_letters_total") == 3
+
+
+def test_a_record_too_large_for_a_dead_letter_leaves_one_that_says_where_it_is(world: World) -> None:
+    relay = world.relay()
+    browser = world.browser(ONE)
+    topic = naming.topic(ONE, DOMAIN, "posted")
+    producer = world.hub.login(ONE).producer(max_request_size=2**21)
+    producer.send(topic, b"x" * 1_048_400, partition=0).get(timeout=10)
+    world.produce(ONE, range(3))
+    browser.wait_for(range(3))
+    [(letter, told)] = dead_letters(world, ONE, 1)
+    assert (letter.value, letter.key) == (b"", None)
+    assert (told["reason"], told["topic"], told["partition"], told["offset"]) == ("TooLarge", topic, "0", "0")
+    assert relay.metric("matrixhub_relay_retries_total") == 0
 
 
 def test_a_suspended_tenants_records_wait_and_nobody_elses(world: World) -> None:

@@ -12,7 +12,11 @@ with warnings.catch_warnings():
     from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # the driver has no annotations
     from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
     from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # likewise
-    from kafka.errors import KafkaError  # type: ignore[import-untyped]  # likewise
+    from kafka.errors import (  # type: ignore[import-untyped]  # likewise
+        KafkaError,
+        MessageSizeTooLargeError,
+        RecordListTooLargeError,
+    )
     from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
     from kafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]  # likewise
 
@@ -75,7 +79,9 @@ __all__ = [
     "KafkaConsumer",
     "KafkaError",
     "KafkaProducer",
+    "MessageSizeTooLargeError",
     "OffsetAndMetadata",
+    "RecordListTooLargeError",
     "RoundRobinPartitionAssignor",
     "TopicPartition",
     "connection",

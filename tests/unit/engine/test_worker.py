@@ -230,14 +230,14 @@ def test_a_crowd_that_is_refused_is_looked_at_as_a_whole_and_keeps_no_new_tenant
     async def scenario(worker: Worker) -> None:
         for tenant in crowd:
             worker.add(tenant)
-        await until(lambda: len(desk.toy.rounds) >= 8)
+        await soon(lambda: len(desk.toy.rounds) >= 8)
         desk.tenants.append("new")
         before = len(desk.toy.rounds)
         worker.add("new")
-        await until(lambda: "new" in desk.toy.words)
+        await soon(lambda: "new" in desk.toy.words)
         assert ["new"] in desk.toy.rounds[before : before + 2]
         desk.toy.refused = frozenset()
-        await until(lambda: len(desk.toy.words) == 301)
+        await soon(lambda: len(desk.toy.words) == 301)
 
     run(desk, scenario)
     looks = [batch for batch in desk.toy.rounds[3:] if "t0" in batch]
