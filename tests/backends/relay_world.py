@@ -164,10 +164,15 @@ class World:
         return made
 
     def produce(
-        self, tenant: str, numbers: range, event: str = "posted", key: Callable[[int], str] = lambda n: ""
+        self,
+        tenant: str,
+        numbers: range,
+        event: str = "posted",
+        key: Callable[[int], str] = lambda n: "",
+        **settings: Any,
     ) -> None:
         """Each number as a record of its own, in the partition that it is congruent to; all are in Kafka."""
-        producer = self.hub.login(tenant).producer(linger_ms=2)
+        producer = self.hub.login(tenant).producer(linger_ms=2, **settings)
         for number in numbers:
             text = json.dumps({"number": number})
             topic = naming.topic(tenant, DOMAIN, event)

@@ -35,13 +35,24 @@ def world(whole: World) -> Iterator[World]:
         whole.tenant(tenant, Phase.DELETED)
 
 
+class NotText(str):
+    """A header's name as other producers may write it: bytes that are no UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff\xfe"
+
+
 def dead_letters(world: World, tenant: str, number: int) -> list[tuple[Any, dict[str, str]]]:
     """So many of the tenant's dead letters, each with what its headers tell."""
     consumer = world.hub.login(tenant).consumer()
     consumer.assign([TopicPartition(naming.dead_letters(tenant), 0)])
     found: list[Any] = []
     until(
-        lambda: bool(found.extend(r for b in consumer.poll(200).values() for r in b)) or len(found) >= number, "letters"
+        lambda: bool(found.extend(r for b in consumer.poll(200).values() for r in b)) or len(found) >= number,
+        PATIENCE,
+        "letters",
     )
     return [
         (letter, {name.removeprefix("matrixhub-"): text.decode() for name, text in letter.headers}) for letter in found
@@ -157,6 +168,46 @@ def test_poison_goes_to_the_dead_letters_with_its_reason_and_the_rest_goes_on(wo
         ("NoValue", topic, "0", "6"),
     ]
     assert relay.metric("matrixhub_relay_dead_letters_total") == 3
+
+
+@pytest.mark.parametrize("compression", ["gzip", "snappy", "lz4", "zstd"])
+def test_what_a_producer_compresses_arrives(world: World, compression: str) -> None:
+    world.relay()
+    browser = world.browser(ONE)
+    world.produce(ONE, range(30), compression_type=compression)
+    browser.wait_for(range(30))
+    assert browser.in_order()
+
+
+def test_what_cannot_be_read_leaves_a_dead_letter_and_nothing_else_waits_or_comes_twice(world: World) -> None:
+    """A header's name that is no UTF-8, amid a batch, and a gigabyte that a broker takes because it is compressed."""
+    relay = world.relay()
+    browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}
+    topic = naming.topic(ONE, DOMAIN, "posted")
+    producer = world.hub.login(ONE).producer(linger_ms=200)
+    for value, headers in (
+        (b'{"number": 0}', []),
+        (b"lost", [(NotText("name"), b"")]),
+        (b'{"number": 1}', []),
+    ):
+        producer.send(topic, value, headers=headers, partition=0)
+    producer.flush(timeout=20)
+    bomber = world.hub.login(ONE).producer(compression_type="gzip", max_request_size=2**30)
+    for _ in range(3):
+        bomber.send(topic, bytes(64 * 1024**2), partition=0).get(timeout=60)
+    producer.send(topic, b'{"number": 2}', partition=0)
+    world.produce(TWO, range(300))
+    browsers[TWO].wait_for(range(300))
+    browsers[ONE].wait_for(range(3))
+    assert browsers[ONE].seen["posted"] == [0, 1, 2]
+    assert len(browsers[TWO].texts) == 300
+    letters = dead_letters(world, ONE, 4)
+    assert [(letter.value, letter.key) for letter, _ in letters] == [(b"", None)] * 4
+    assert [(told["reason"], told["topic"], told["partition"], told["offset"]) for _, told in letters] == [
+        ("Unreadable", topic, "0", str(offset)) for offset in (1, 3, 4, 5)
+    ]
+    assert relay.stop() == 0
+    assert "kafka does not answer" not in relay.said()
 
 
 def test_a_record_too_large_for_a_dead_letter_leaves_one_that_says_where_it_is(world: World) -> None:

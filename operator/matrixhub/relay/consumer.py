@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrixhub.errors import Unreachable
+from matrixhub.relay.batches import Reading, Unreadable
 from matrixhub.relay.driver import (
     AsyncConsumerRebalanceListener,
     KafkaConsumer,
@@ -17,6 +18,7 @@ from matrixhub.relay.driver import (
     connection,
     forget,
     opened,
+    read_through,
     tune,
 )
 from matrixhub.relay.events import Record
@@ -111,6 +113,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._client: Any = None
         self._out_since: float | None = None
         self._pace = Pace()
+        self._reading = Reading()
         self.settled = False
         """Whether its group has taken this member in: a rebalance is everyday work, and ends within `JOIN_SECONDS`."""
 
@@ -123,12 +126,14 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         try:
             if self._client is None:
                 self._client = opened(KafkaConsumer, self._settings)
+                read_through(self._client, self._reading.batches)
                 self._client.subscribe(pattern=self._topics, listener=self)
                 self._out_since = time.monotonic()
             self._obey(orders)
             committed = self._commit(offsets)
             wait = RESTING_MILLISECONDS if resting else TURN_MILLISECONDS
             tune(self._client, wait, int(1000 * self._pace.every(time.monotonic())))
+            self._reading.begin()
             fetched = self._client.poll(timeout_ms=wait)
         except (KafkaError, OSError) as error:
             self.close()
@@ -208,7 +213,9 @@ def _pair(at: Any) -> Partition:
 
 
 def _record(found: Any) -> Record:
-    return Record(found.topic, found.partition, found.offset, found.key, found.value, found.timestamp / 1000)
+    unread = isinstance(found.value, Unreadable)
+    value, why = (None, found.value.decode(errors="replace")) if unread else (found.value, "")
+    return Record(found.topic, found.partition, found.offset, found.key, value, found.timestamp / 1000, why)
 
 
 def _committable(offsets: Mapping[Partition, int]) -> dict[Any, Any]:

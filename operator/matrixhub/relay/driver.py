@@ -13,11 +13,17 @@ with warnings.catch_warnings():
     from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
     from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # likewise
     from kafka.errors import (  # type: ignore[import-untyped]  # likewise
+        CorruptRecordError,
         KafkaError,
         MessageSizeTooLargeError,
         RecordListTooLargeError,
     )
     from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
+    from kafka.record.default_records import (  # type: ignore[import-untyped]  # likewise
+        DefaultRecord,
+        DefaultRecordBatch,
+    )
+    from kafka.record.util import decode_varint  # type: ignore[import-untyped]  # likewise
     from kafka.structs import OffsetAndMetadata, TopicPartition  # type: ignore[import-untyped]  # likewise
 
 START_MILLISECONDS = 5000
@@ -64,6 +70,18 @@ def tune(consumer: Any, wait_milliseconds: int, look_milliseconds: int) -> None:
     consumer._cluster.config["metadata_max_age_ms"] = look_milliseconds  # noqa: SLF001
 
 
+def read_through(consumer: Any, batches: Callable[[tuple[str, int], Any], Any]) -> None:
+    """What the consumer finds in its fetches it reads from what `batches` makes of each partition's."""
+    fetcher = consumer._fetcher  # noqa: SLF001
+    records = fetcher.PartitionRecords
+
+    def through(offset: int, at: Any, found: Any, **options: Any) -> Any:
+        return records(offset, at, batches((at.topic, at.partition), found), **options)
+
+    # The driver looks the class up at each fetch, and asks what it is given for `next_batch` alone.
+    fetcher.PartitionRecords = through
+
+
 def forget(consumer: Any) -> None:
     """The consumer has no partition. Those that it is dealt next are read from their committed offsets on.
 
@@ -76,6 +94,9 @@ def forget(consumer: Any) -> None:
 
 __all__ = [
     "AsyncConsumerRebalanceListener",
+    "CorruptRecordError",
+    "DefaultRecord",
+    "DefaultRecordBatch",
     "KafkaConsumer",
     "KafkaError",
     "KafkaProducer",
@@ -85,7 +106,9 @@ __all__ = [
     "RoundRobinPartitionAssignor",
     "TopicPartition",
     "connection",
+    "decode_varint",
     "forget",
     "opened",
+    "read_through",
     "tune",
 ]

@@ -14,6 +14,7 @@ DATA_BYTES = 10 * 1024
 CHANNEL = re.compile(rf"[A-Za-z0-9_=@,.;-]{{1,{LONGEST_NAME}}}")
 """Pusher's rule for channel names; the gateway refuses a whole request in which one breaks it."""
 REASONS = (
+    "Unreadable",
     "NoRoute",
     "NoKey",
     "KeyNotText",
@@ -32,6 +33,9 @@ RESERVED_EVENTS = ("pusher:", "pusher_internal:", "client-")
 ENCRYPTED_CHANNELS = "private-encrypted-"
 """Only who has the tenant's encryption key can publish there: the relay has not."""
 
+OVERHEAD = 512
+"""Bytes of memory that a record takes beside its key and its value."""
+
 _PLACEHOLDER = re.compile(r"\{(tenant|domain|event|key)\}")
 
 
@@ -45,11 +49,13 @@ class Record:
     key: bytes | None = field(repr=False)
     value: bytes | None = field(repr=False)
     timestamp: float
+    unreadable: str = ""
+    """Why it has neither key nor value: it stands for what could not be read, up to its offset."""
 
     @property
     def size(self) -> int:
-        """Bytes of key and value."""
-        return len(self.key or b"") + len(self.value or b"")
+        """Bytes of memory."""
+        return OVERHEAD + len(self.key or b"") + len(self.value or b"")
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ class Router:
 
     def event(self, record: Record) -> Event | Poison:
         """What the record becomes."""
+        if record.unreadable:
+            return Poison("Unreadable", record.unreadable)
         route = self._route(record.topic)
         if route is None:
             return Poison("NoRoute", f"no route fits topic {record.topic}")

@@ -29,6 +29,9 @@ class Bounds:
     """Records of a partition that are fetched ahead."""
     size: int = 32 * 1024**2
     """Bytes of all records that are fetched ahead."""
+    tenant_size: int = 8 * 1024**2
+    """Bytes of one tenant's records that are fetched ahead. Compressed ones may be many more at once: then it waits,
+    and counts with so many, so that nobody else does."""
     tenant: Backoff = TENANT
     gateway: Backoff = GATEWAY
 
@@ -53,7 +56,11 @@ class Flow:
         self._ready: dict[Partition, None] = {}
         """Lanes that a step may begin on, in the order of their turns."""
         self._in_flight: dict[str, int] = {}
-        self._size, self._crowded = 0, False
+        self._size, self._weight, self._crowded = 0, 0, False
+        self._held: dict[str, int] = {}
+        """By tenant, bytes of the records that were fetched and are not settled."""
+        self._heavy: set[str] = set()
+        """Tenants of which so many were fetched that no more is."""
         self._changed: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._uncommitted: set[Partition] = set()
@@ -212,7 +219,7 @@ class Flow:
         """What the consumer is to do before its next fetch; what it fetched until now was offered."""
         self.wake([tenant for tenant, until in self._until.items() if until <= now])
         share = 0.5 if self._crowded else 1.0
-        if self._crowded is not (crowded := self._size >= share * self._bounds.size):
+        if self._crowded is not (crowded := self._weight >= share * self._bounds.size):
             self._crowded = crowded
             self._changed |= self._lanes.keys()
         lanes = [self._lanes[partition] for partition in self._changed if partition in self._lanes]
@@ -232,7 +239,8 @@ class Flow:
     def _full(self, lane: Lane) -> bool:
         """Whether nothing more is to be fetched; what was full takes records again when half is gone."""
         most = self._bounds.lane_records // (2 if lane.partition in self._paused else 1)
-        return self._crowded or lane.parked or lane.closing or len(lane.records) >= most
+        shut = self._crowded or lane.tenant in self._heavy or lane.parked or lane.closing
+        return shut or len(lane.records) >= most
 
     def offsets(self) -> dict[Partition, int]:
         """What is to be committed: by partition, the offset after the last settled record."""
@@ -252,7 +260,7 @@ class Flow:
 
     def _touch(self, lane: Lane) -> None:
         """The lane changed: what is known of it beside it is true again."""
-        self._size += lane.size - lane.counted
+        self._weigh(lane.tenant, lane.size - lane.counted)
         lane.counted = lane.size
         self._changed.add(lane.partition)
         if lane.ready:
@@ -260,12 +268,24 @@ class Flow:
         else:
             self._ready.pop(lane.partition, None)
 
+    def _weigh(self, tenant: str, change: int) -> None:
+        """So many bytes more are held of the tenant's records; less than half of its bound opens its lanes again."""
+        most, before = self._bounds.tenant_size, self._held.pop(tenant, 0)
+        if after := before + change:
+            self._held[tenant] = after
+        self._size += change
+        self._weight += min(after, most) - min(before, most)
+        share = 0.5 if tenant in self._heavy else 1.0
+        if (after >= share * most) is not (tenant in self._heavy):
+            self._heavy ^= {tenant}
+            self._changed |= self._tenants[tenant]
+
     def _forget(self, partition: Partition) -> None:
         """Nothing is known of the partition, nor of its tenant if it was the last one."""
         lane = self._lanes.pop(partition, None)
         if lane is None:
             return
-        self._size -= lane.counted
+        self._weigh(lane.tenant, -lane.counted)
         for known in (self._changed, self._paused, self._uncommitted):
             known.discard(partition)
         self._ready.pop(partition, None)

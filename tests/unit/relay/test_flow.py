@@ -1,10 +1,11 @@
 """The flow of records through relays: nothing is lost, nothing overtakes, one tenant's trouble is its own."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from matrixhub.api.dataplane import Route
 from matrixhub.relay.answers import Answer, Verdict
-from matrixhub.relay.events import Record, Router
+from matrixhub.relay.events import OVERHEAD, Record, Router
 from matrixhub.relay.flow import Bounds, Flow
 from matrixhub.relay.lane import Bury, Partition, Publish, Step
 
@@ -12,7 +13,8 @@ ROUTER = Router([Route(topics="*.institution.*", channel="{domain}.{event}")], d
 GREEN, HILL = "green.institution.updates", "hill.institution.updates"
 DONE, AWAY = Answer(Verdict.DONE), Answer(Verdict.AWAY)
 LIMITED, CLOSED, REFUSED = Answer(Verdict.LIMITED), Answer(Verdict.CLOSED), Answer(Verdict.REFUSED, "no")
-BOUNDS = Bounds(batch=3, in_flight=4, tenant_in_flight=2, lane_records=6, size=400)
+SIZE = 400 + 4 * OVERHEAD
+BOUNDS = Bounds(batch=3, in_flight=4, tenant_in_flight=2, lane_records=6, size=SIZE, tenant_size=SIZE)
 POISON, BAD = b"\xff", b"bad"
 """What the relay itself sees to be no event, and what only the gateway does."""
 
@@ -167,7 +169,21 @@ def test_nothing_is_fetched_while_the_records_fill_their_memory():
     assert relay.orders(0.0).pause == {green, hill}
     relay.settle(relay.due(0.0)[0], DONE, 0.0)
     assert relay.orders(0.0).resume == {green, hill}
-    assert relay.size == 100
+    assert relay.size == 100 + OVERHEAD
+
+
+def test_a_tenant_of_which_too_much_came_at_once_waits_alone():
+    green, also, hill = (GREEN, 0), (GREEN, 1), (HILL, 0)
+    relay = flow(green, also, hill, bounds=replace(BOUNDS, lane_records=100, tenant_size=SIZE // 4))
+    relay.offer(green, [record(offset, b"x" * 100) for offset in range(20)])
+    assert relay.orders(0.0).pause == {green, also}
+    while relay.orders(0.0).resume != {green, also}:
+        assert relay.size
+        relay.settle(relay.due(0.0)[0], DONE, 0.0)
+    relay.offer(green, [record(20, b"x" * 1000)])
+    assert relay.orders(0.0).pause == {green, also}
+    relay.revoke([green])
+    assert relay.orders(0.0).resume == {also}
 
 
 def test_each_tenants_steps_are_dealt_out_in_turn():

@@ -19,6 +19,7 @@ from tests.unit.relay.test_flow import (
 )
 
 from matrixhub.relay.answers import Answer, Verdict
+from matrixhub.relay.events import OVERHEAD
 from matrixhub.relay.flow import Flow
 from matrixhub.relay.lane import Bury
 
@@ -142,7 +143,7 @@ class World(RuleBasedStateMachine):
         for relay in self.relays:
             mine = [step for owner, step in self.under_way if owner is relay]
             assert relay.in_flight == len(mine) <= BOUNDS.in_flight
-            assert 0 <= relay.size <= 3 * (BOUNDS.lane_records + 4) * 3
+            assert 0 <= relay.size <= 3 * (BOUNDS.lane_records + 4) * (OVERHEAD + 3)
 
     def teardown(self):
         """In calm weather everything arrives: what is no event in its grave, the rest at the gateway."""
