@@ -1,6 +1,6 @@
 """How batches are read: what cannot be becomes a record that says so, and no poll reads more than memory takes. Pure.
 
-kafka-python 3.0.12 uncompresses a batch whatever comes out of it, and forgets the group over one that it cannot read.
+kafka-python 3.0.12 uncompresses a batch whatever comes out of it, and its poll fails over one that it cannot read.
 """
 
 from collections.abc import Callable, Iterator, Mapping
