@@ -11,7 +11,8 @@ import redis
 from botocore.exceptions import ClientError
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
-from tests.e2e.hub import Hub, objects, until
+from tests.e2e.hub import Hub, objects
+from tests.patience import until
 
 OURS, THEIRS = "own-green", "own-greenwood"
 """One name begins with the other: a prefix that matched too much would show."""
