@@ -250,6 +250,10 @@ ATTACKS = {
     "georadius store": call("GEORADIUS", OWN, 1, 1, 1, "km", "STORE", OTHER),
     "georadius storedist": call("GEORADIUS", OWN, 1, 1, 1, "km", "STOREDIST", OTHER),
     "georadius two stores": call("GEORADIUS", OWN, 1, 1, 1, "km", "STORE", OTHER, "STORE", OWN),
+    "georadius two stores, the other last": call("GEORADIUS", OWN, 1, 1, 1, "km", "STORE", OWN, "STORE", OTHER),
+    "georadius two stores, no source": call(
+        "GEORADIUS", "tenant:re-green:none", 1, 1, 1, "km", "STORE", OWN, "STORE", OTHER
+    ),
     "georadiusbymember store": call("GEORADIUSBYMEMBER", OWN, "m", 1, "km", "STORE", OTHER),
     "geosearchstore": call("GEOSEARCHSTORE", OTHER, OWN, "FROMLONLAT", 1, 1, "BYRADIUS", 1, "km"),
     "xread": call("XREAD", "STREAMS", OWN, OTHER, "0", "0"),

@@ -26,12 +26,11 @@ ALLOWED = _names("""
     zremrangebyrank zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore
     bitcount bitfield bitfield_ro bitop bitpos getbit setbit
     pfadd pfcount pfmerge
-    geoadd geodist geohash geopos georadius georadius_ro georadiusbymember georadiusbymember_ro geosearch
-    geosearchstore
+    geoadd geodist geohash geopos georadius_ro georadiusbymember_ro geosearch geosearchstore
     xack xadd xautoclaim xclaim xdel xgroup|create xgroup|createconsumer xgroup|delconsumer xgroup|destroy
     xgroup|setid xinfo|consumers xinfo|groups xinfo|stream xlen xpending xrange xread xreadgroup xrevrange xsetid xtrim
     del exists expire expireat expiretime memory|usage object|encoding object|freq object|idletime object|refcount
-    persist pexpire pexpireat pexpiretime pttl rename renamenx sort sort_ro touch ttl type unlink
+    persist pexpire pexpireat pexpiretime pttl rename renamenx sort touch ttl type unlink
     # Key-scoped too: hash field expiry of Redis 7.4, and what 8.0 added to it.
     hexpire hexpireat hexpiretime hpersist hpexpire hpexpireat hpexpiretime hpttl httl hgetdel hgetex hsetex
     # Scripts run with the caller's rights: every key and every command inside is checked against them.
