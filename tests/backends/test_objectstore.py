@@ -342,6 +342,8 @@ def test_deletion_takes_versions_markers_and_uploads_and_leaves_nothing(
     mine.put_object(Bucket=bucket(OWN), Key=key(OWN), Body=b"second")
     mine.delete_object(Bucket=bucket(OWN), Key=key(OWN))
     mine.create_multipart_upload(Bucket=bucket(OWN), Key=key(OWN, "never finished"))
+    for strange in ("\x01", "\x1f/\ufffe", "a\rb\nc\t", "a+b %2F&<>", "\U0001f600"):
+        mine.put_object(Bucket=bucket(OWN), Key=key(OWN, strange), Body=b"whose name no XML can carry, or nearly")
     root.s3.put_object(Bucket=bucket(OWN), Key="outside of the prefix", Body=b"x")
     converge(client, intent(OWN, hub, Phase.DELETED))
     assert not root.bucket_exists(bucket(OWN))
