@@ -132,7 +132,9 @@ def _demand(sight: _Sight) -> Demand:
 
 def _evenly(load: float, partitions: int) -> int:
     """The least number of which the member with most partitions keeps up, the load being spread evenly over them."""
-    most = math.floor(partitions / load) if load > 0 else partitions
+    if load <= 1:  # what arrives in a long silence is averaged to so little that nothing can be divided by it
+        return min(1, partitions)
+    most = math.floor(partitions / load)
     return math.ceil(partitions / most) if most else math.ceil(load)
 
 

@@ -287,3 +287,10 @@ def test_a_lowered_maximum_is_obeyed_at_once_even_blindly() -> None:
     life = ConsumerLife(9, replace(CONSUMERS, bounds=Bounds(1, 4)))
     decision = life.look(Missing("Kafka does not answer"))
     assert (decision.replicas, decision.reason) == (4, "MaxReplicas")
+
+
+def test_a_night_without_a_record_is_a_night_like_any_other() -> None:
+    life = ConsumerLife(1, speed=1000)
+    list(life.watch(1000, lambda _: 20.0))
+    decisions = list(life.watch(6 * 3600, lambda _: 0.0))
+    assert {decision.replicas for decision in decisions[-1000:]} == {1}

@@ -6,7 +6,7 @@ import pytest
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.kube.resources import STATEFUL_SET
-from matrixhub.scaling.sources.gateways import read
+from matrixhub.scaling.sources.gateways import has_ended, is_running, read
 from matrixhub.scaling.workloads import consumers, gateways, pattern
 
 KAFKA = {"bootstrapServers": ["kafka:9092"], "adminSecretRef": {"name": "kafka"}}
@@ -88,3 +88,13 @@ def test_a_gateway_that_does_not_answer_is_not_an_empty_one() -> None:
     assert (silent.connections, silent.ready) == (None, False)
     empty, _ = read(pod(), "", 5.0)
     assert empty.connections == 0
+
+
+def test_sockets_are_looked_for_only_where_there_may_be_some() -> None:
+    def of(phase: str, **state: object) -> dict[str, Any]:
+        return {"metadata": {"name": "p"}, "status": {"phase": phase, "containerStatuses": [{"state": state}]}}
+
+    pending = {"metadata": {"name": "p"}, "status": {"phase": "Pending"}}
+    assert [is_running(each) for each in (pending, of("Pending", waiting={}), of("Running", running={}))] == [0, 0, 1]
+    assert not is_running(of("Running", waiting={"reason": "CrashLoopBackOff"}))
+    assert [has_ended(each) for each in (pending, of("Running", running={}), of("Failed", terminated={}))] == [0, 0, 1]

@@ -36,7 +36,7 @@ class GatewaySource:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateway-metrics")
 
     def look(self, cluster: RealtimeCluster) -> Seen:
-        """A sample of each gateway that is not being deleted: one list of pods, one request to each."""
+        """A sample of each gateway that has not ended nor is deleted: one list of pods, one request to each."""
         name, spec = naming.gateway_workload(cluster.metadata.name), cluster.spec.gateway
         limit = spec.connections_per_replica if spec else 0
         selector = naming.selector(naming.workload_labels("gateway", cluster.metadata.name))
@@ -44,15 +44,16 @@ class GatewaySource:
             pods = list(self._api.list(POD, cluster.metadata.namespace, selector))
         except BackendError as error:
             return Seen(Missing(f"the pods of {name} cannot be listed: {error.message}"))
-        staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+        staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp") and not has_ended(pod)]
         texts = self._threads.map(self._metrics, staying)
         apps: Counter[str] = Counter()
-        samples = []
+        samples, whole = [], True
         for pod, text in zip(staying, texts, strict=True):
             sample, held = read(pod, text, time.monotonic())
             samples.append(sample)
             apps.update(held)
-        return Seen(tuple(samples), apps, all(sample.connections is not None for sample in samples), limit)
+            whole = whole and (text is not None or not is_running(pod))
+        return Seen(tuple(samples), apps, whole, limit)
 
     def _metrics(self, pod: Manifest) -> str | None:
         """The text of the pod's metrics, or None when it does not answer."""
@@ -79,6 +80,17 @@ def read(pod: Manifest, text: str | None, now: float) -> tuple[GatewaySample, di
         else:
             connects += int(float(value))
     return GatewaySample(name, ready, now, sum(held.values()), connects), held
+
+
+def has_ended(pod: Manifest) -> bool:
+    """Whether the pod will never run again: evicted, or its node is lost. It may lie there for days."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def is_running(pod: Manifest) -> bool:
+    """Whether there may be sockets on the pod."""
+    containers: Iterable[Manifest] = (pod.get("status") or {}).get("containerStatuses") or ()
+    return any("running" in (each.get("state") or {}) for each in containers)
 
 
 def is_ready(pod: Manifest) -> bool:
