@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from matrixhub.errors import BackendError
-from matrixhub.kube.client import PAGE, KubeApi
+from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import REALTIME_CLUSTER, TENANT, Manifest, Resource
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,9 @@ class Freshness:
                     if not self._shown.knows(metadata):
                         self._unseen.setdefault(metadata["uid"], _Unseen(resource, metadata, now))
                 if resource is TENANT:
-                    yield min(self._every, PASS * PAGE / (PAGE + page["metadata"].get("remainingItemCount", 0)))
+                    yield min(
+                        self._every, PASS * TENANT.page / (TENANT.page + page["metadata"].get("remainingItemCount", 0))
+                    )
 
     def _judge(self, patience: float) -> None:
         """What the watch has shown meanwhile, or what is gone, is unseen no more; what it still owes is told."""

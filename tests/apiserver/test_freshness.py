@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -106,8 +107,7 @@ def test_what_is_gone_before_the_watch_could_show_it_is_nobodys_fault(api: KubeA
 
 
 def test_all_pages_are_compared(api: KubeApi, watch: Watch, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("matrixhub.kube.client.PAGE", 2)
-    monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(module, "TENANT", replace(TENANT, page=2))
     for letter in "abcde":
         api.create(tenant(f"{watch.own}-{letter}"))
     freshness = compared(api, watch.shown)

@@ -20,8 +20,6 @@ TIMEOUT = (3.0, 30.0)
 """Seconds to connect and to read."""
 WATCH_TIMEOUT = (3.0, 120.0)
 """The same for a watch: twice the time between two bookmarks of the API server."""
-PAGE = 500
-"""Objects per page of a list, the page size of kubectl."""
 JSON = "application/json"
 METADATA = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Lists whose items are nothing but their metadata."""
@@ -82,7 +80,7 @@ class KubeApi:
         token: str | None = ""
         accept = METADATA if metadata_only else JSON
         while token is not None:
-            query = {"labelSelector": labels, "limit": str(PAGE), "continue": token}
+            query = {"labelSelector": labels, "limit": str(resource.page), "continue": token}
             page = _content(self._open("GET", resource.collection(namespace), query, accept=accept))
             page["items"] = page["items"] or []  # null, in an empty list of metadata
             yield page

@@ -18,6 +18,8 @@ class Resource:
     kind: str
     plural: str
     namespaced: bool = True
+    page: int = 500
+    """Objects of one page of a list: as many as kubectl asks for."""
 
     def collection(self, namespace: str | None = None) -> str:
         """The path of all objects, or of those of one namespace. Raises Rejected for what is no name."""
@@ -44,7 +46,8 @@ def _step(name: str) -> str:
 
 
 NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
-SECRET = Resource("v1", "Secret", "secrets")
+SECRET = Resource("v1", "Secret", "secrets", page=50)
+"""Each may hold a MiB, and whoever may make one in a tenant's namespace may give it our label: a page is in memory."""
 EVENT = Resource("v1", "Event", "events")
 RESOURCE_QUOTA = Resource("v1", "ResourceQuota", "resourcequotas")
 LIMIT_RANGE = Resource("v1", "LimitRange", "limitranges")
@@ -57,7 +60,7 @@ CLUSTER_ROLE_BINDING = Resource(
 DEPLOYMENT = Resource("apps/v1", "Deployment", "deployments")
 STATEFUL_SET = Resource("apps/v1", "StatefulSet", "statefulsets")
 SERVICE = Resource("v1", "Service", "services")
-CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
+CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps", page=SECRET.page)
 SERVICE_ACCOUNT = Resource("v1", "ServiceAccount", "serviceaccounts")
 POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 POD = Resource("v1", "Pod", "pods")
