@@ -4,6 +4,7 @@ import pytest
 from tests.apiserver.thief import (
     FORBIDDEN,
     LABEL,
+    NOBODYS,
     POD_SPEC,
     RBAC,
     READER,
@@ -46,6 +47,7 @@ def test_of_a_pod_it_writes_what_its_end_would_cost(at: Place) -> None:
             {"metadata": {"annotations": {"a": "c"}}},
             {"metadata": {"annotations": {"other": "c"}}},
             {"metadata": {"labels": {"other": "c"}}},
+            {"metadata": {"ownerReferences": NOBODYS}},
             {"spec": {"activeDeadlineSeconds": 1}},
         ):
             assert at.thief.patch(path_of(pod), patch).confined, patch
@@ -74,6 +76,7 @@ def test_what_a_person_added_stays_and_hinders_nothing(at: Place) -> None:
         assert at.thief.apply(at.of("Service main-gateway")).granted
         assert at.thief.apply(at.of("ServiceAccount main-gateway")).granted
         assert at.thief.patch(path_of(service), {"spec": {"externalIPs": ["192.0.2.8"]}}).confined
+        assert at.thief.patch(path_of(service), {"metadata": {"ownerReferences": NOBODYS}}).confined
         other = {"metadata": {"annotations": {"cloud.example/role": "admin"}}}
         assert at.thief.patch(path_of(account), other).confined
 
@@ -101,6 +104,7 @@ def test_of_a_tenant_it_writes_status_and_finalizer(at: Place, crds: None) -> No
             {"metadata": {"labels": {"a": "b"}}},
             {"metadata": {"annotations": {"a": "b"}}},
             {"metadata": {"finalizers": ["example.org/other"]}},
+            {"metadata": {"ownerReferences": NOBODYS}},
         ):
             assert at.thief.patch(path, patch).confined, patch
 
@@ -112,6 +116,7 @@ def test_a_realtimecluster_is_led_to_no_other_host(at: Place, crds: None) -> Non
     with at.there(cluster):
         assert at.thief.patch(path_of(cluster), {"metadata": {"finalizers": [naming.CLUSTER_FINALIZER]}}).granted
         assert at.thief.patch(path_of(cluster), {"spec": {"redis": {"nodes": ["evil:6379"]}}}).confined
+        assert at.thief.patch(path_of(cluster), {"metadata": {"ownerReferences": NOBODYS}}).confined
 
 
 def test_gateways_and_relays_are_admitted_where_restricted_is_enforced(at: Place) -> None:

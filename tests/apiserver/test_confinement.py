@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.apiserver.thief import (
     LABEL,
+    NOBODYS,
     OPERATOR,
     POD_SPEC,
     RBAC,
@@ -100,6 +101,8 @@ POD_AT = "spec/template/spec"
 CONTAINER = f"{POD_AT}/containers/0/securityContext"
 HOST_PATH = {"name": "config", "hostPath": {"path": "/"}}
 TOKEN = {"name": "config", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+UNCONFINED = {"type": "Unconfined"}
+APPARMOR = "container.apparmor.security.beta.kubernetes.io/relay"
 ATTACKS = [
     ("Deployment main-relay", f"{POD_AT}/hostNetwork", True, "share nothing"),
     ("Deployment main-relay", f"{POD_AT}/hostPID", True, "share nothing"),
@@ -111,14 +114,21 @@ ATTACKS = [
     ("Deployment main-relay", f"{POD_AT}/serviceAccountName", "default", "ServiceAccount of their own"),
     ("Deployment main-relay", f"{POD_AT}/automountServiceAccountToken", True, "no token"),
     ("Deployment main-relay", f"{POD_AT}/securityContext/runAsNonRoot", False, "restricted"),
-    ("Deployment main-relay", f"{POD_AT}/securityContext/seccompProfile", {"type": "Unconfined"}, "restricted"),
+    ("Deployment main-relay", f"{POD_AT}/securityContext/seccompProfile", UNCONFINED, "restricted"),
     ("Deployment main-relay", CONTAINER, {"privileged": True}, "restricted"),
     ("Deployment main-relay", f"{CONTAINER}/allowPrivilegeEscalation", True, "restricted"),
     ("Deployment main-relay", f"{CONTAINER}/runAsUser", 0, "restricted"),
     ("Deployment main-relay", f"{CONTAINER}/runAsNonRoot", False, "restricted"),
-    ("Deployment main-relay", f"{CONTAINER}/seccompProfile", {"type": "Unconfined"}, "restricted"),
+    ("Deployment main-relay", f"{CONTAINER}/seccompProfile", UNCONFINED, "restricted"),
     ("Deployment main-relay", f"{CONTAINER}/capabilities", {"drop": ["ALL"], "add": ["SYS_ADMIN"]}, "restricted"),
     ("Deployment main-relay", f"{CONTAINER}/capabilities", {}, "restricted"),
+    ("Deployment main-relay", f"{CONTAINER}/seLinuxOptions", {"type": "spc_t"}, "restricted"),
+    ("Deployment main-relay", f"{CONTAINER}/appArmorProfile", UNCONFINED, "restricted"),
+    ("Deployment main-relay", f"{CONTAINER}/windowsOptions", {"hostProcess": False}, "restricted"),
+    ("Deployment main-relay", f"{POD_AT}/securityContext/seLinuxOptions", {"type": "spc_t"}, "restricted"),
+    ("Deployment main-relay", f"{POD_AT}/securityContext/appArmorProfile", UNCONFINED, "restricted"),
+    ("Deployment main-relay", f"{POD_AT}/securityContext/sysctls", [{"name": "a.b", "value": "1"}], "restricted"),
+    ("Deployment main-relay", "spec/template/metadata/annotations", {APPARMOR: "unconfined"}, "restricted"),
     ("Deployment main-relay", f"{POD_AT}/containers/0/ports/0/hostPort", 22, "restricted"),
     ("Deployment main-relay", f"{POD_AT}/initContainers", [{"name": "a", "image": "b"}], "restricted"),
     ("Deployment main-relay", "metadata/name", "kube-proxy", "named after it"),
@@ -138,6 +148,10 @@ ATTACKS = [
     ("RoleBinding matrixhub-view", "roleRef/name", "admin", "bindings matrixhub-*"),
     ("RoleBinding matrixhub-admin", "metadata/name", "theirs", "bindings matrixhub-*"),
     ("NetworkPolicy matrixhub", "metadata/name", "theirs", "network policy named matrixhub"),
+    ("NetworkPolicy matrixhub", "metadata/ownerReferences", NOBODYS, "owners"),
+    ("Secret redis", "metadata/ownerReferences", NOBODYS, "owners"),
+    ("Secret main-accounts", "metadata/ownerReferences/0/name", "other", "owners"),
+    ("Deployment main-relay", "metadata/ownerReferences", NOBODYS, "owners"),
 ]
 
 
@@ -175,6 +189,10 @@ def test_a_tenants_namespace_stays_restricted(at: Place) -> None:
     assert at.thief.patch(path, {"metadata": {"labels": {"x": "y"}}}).granted
     for level in ("privileged", "baseline", None):
         assert at.thief.patch(path, {"metadata": {"labels": {RESTRICTED: level}}}).confined
+    version = f"{RESTRICTED}-version"
+    assert at.thief.patch(path, {"metadata": {"labels": {version: "latest"}}}).granted
+    assert at.thief.patch(path, {"metadata": {"labels": {version: "v1.0"}}}).confined
+    assert at.thief.patch(path, {"metadata": {"ownerReferences": NOBODYS}}).confined
     unmarked = at.of(f"Namespace {at.inside}")
     unmarked["metadata"] |= {"name": "tenant-none", "annotations": {}}
     assert at.thief.create(unmarked).confined

@@ -31,6 +31,8 @@ LABEL, RESTRICTED = naming.CLUSTER_LABEL, "pod-security.kubernetes.io/enforce"
 POD_SPEC: Manifest = {"containers": [{"name": "main", "image": "none"}], "nodeSelector": {"no": "where"}}
 TEMPLATE: Manifest = {"metadata": {"labels": {"a": "b"}}, "spec": POD_SPEC}
 WORKLOAD: Manifest = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPLATE}
+NOBODYS = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "none"}]
+"""An owner that is not there: the garbage collector deletes what belongs to it."""
 READER = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
 
 
