@@ -73,8 +73,9 @@ def rendered(*options: str) -> str:
 
 
 def confinement() -> str:
-    """What confines an operator outside the cluster, which is the user `OUTSIDE`. It is no part of a release."""
-    text = rendered("--show-only", "templates/confinement.yaml", "--set", f"fullnameOverride={OUTSIDE}")
+    """What confines an operator outside the cluster, the user `OUTSIDE`, and tenants. It is no part of a release."""
+    shown = [word for name in ("confinement", "addresses") for word in ("--show-only", f"templates/{name}.yaml")]
+    text = rendered(*shown, "--set", f"fullnameOverride={OUTSIDE}")
     return _LABELS.sub("", text).replace(f"system:serviceaccount:{NAMESPACE}:{OUTSIDE}", OUTSIDE)
 
 

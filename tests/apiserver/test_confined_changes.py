@@ -1,4 +1,4 @@
-"""What a stolen token of the operator's can change of what is there, and what a tenant's admin can."""
+"""What a stolen token of the operator's can change of what is there, and what a tenant's owners can."""
 
 import pytest
 from tests.apiserver.thief import (
@@ -16,10 +16,13 @@ from tests.apiserver.thief import (
     changed,
     theirs,
 )
+from tests.patience import until
 from tests.support import stand_variables
 
 from matrixhub.api import naming
 from matrixhub.kube.resources import LIMIT_RANGE, NAMESPACE, RESOURCE_QUOTA, Manifest, path_of
+
+NOT_FOUND = 404
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
@@ -147,3 +150,46 @@ def test_a_tenants_admin_writes_no_tenant_and_runs_no_realtimecluster(at: Place,
         for kind, resource in (("ResourceQuota", RESOURCE_QUOTA), ("LimitRange", LIMIT_RANGE)):
             assert head.create(at.of(f"{kind} matrixhub")).status == FORBIDDEN
             assert head.delete(resource.path("matrixhub", at.inside)).status == FORBIDDEN
+
+
+def test_no_tenants_service_takes_the_traffic_of_an_address(at: Place) -> None:
+    """Every node would lead there what is meant for that address, such as the admin's login at a Redis."""
+    kubeconfig, backend = stand_variables()["KUBECONFIG"], "192.0.2.7"
+    editor = {
+        "roleRef": READER | {"name": "edit"},
+        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "editor"}],
+    }
+    owner = Asker(kubeconfig, "editor", really=True)
+    spec: Manifest = {"ports": [{"port": 6379}], "selector": {"app": "theirs"}}
+    plain = theirs("Service", "v1", at.inside, spec=spec)
+    wishes: list[Manifest] = [{"externalIPs": [backend]}, {"type": "LoadBalancer", "loadBalancerIP": backend}]
+    with at.there(theirs("RoleBinding", f"{RBAC}/v1", at.inside, **editor)):
+        assert owner.create(plain).granted
+        assert owner.patch(path_of(plain), {"spec": {"type": "LoadBalancer"}}).granted
+        for wish in wishes:
+            taking = theirs("Service", "v1", at.inside, "taking", spec=spec | wish)
+            for asker in (owner, at.admin):
+                for answer in (asker.create(taking), asker.patch(path_of(plain), {"spec": wish})):
+                    assert answer.status == FORBIDDEN
+                    assert f"leave out spec.{list(wish)[-1]}" in answer.message
+            assert at.admin.get(path_of(taking)).status == NOT_FOUND
+            elsewhere = theirs("Service", "v1", at.house, "taking", spec=spec | wish)
+            with at.there(elsewhere):  # what is no tenant's is not ours to forbid
+                pass
+        assert owner.delete(path_of(plain)).granted
+
+
+def test_a_tenants_service_keeps_the_address_that_it_had(at: Place) -> None:
+    """Or nothing of it could be changed any more once the policy is there."""
+    unlabelled = {"metadata": {"labels": {naming.TENANT_LABEL: None}}}
+    spec: Manifest = {"ports": [{"port": 80}], "externalIPs": ["192.0.2.7", "192.0.2.8"]}
+    service = theirs("Service", "v1", at.inside, "older", spec=spec)
+    assert at.admin.patch(NAMESPACE.path(at.inside), unlabelled).granted
+    until(lambda: at.admin.create(service).granted, 10, "the policy sees a namespace that is no tenant's")
+    assert at.admin.patch(NAMESPACE.path(at.inside), {"metadata": {"labels": {naming.TENANT_LABEL: at.tenant}}}).granted
+    path, more = path_of(service), {"spec": {"externalIPs": ["192.0.2.7", "192.0.2.9"]}}
+    until(lambda: at.admin.patch(path, more).status == FORBIDDEN, 10, "it sees the tenant's again")
+    assert at.admin.patch(path, {"metadata": {"labels": {"a": "b"}}}).granted
+    assert at.admin.patch(path, {"spec": {"externalIPs": ["192.0.2.8"]}}).granted
+    assert at.admin.patch(path, {"spec": {"externalIPs": ["192.0.2.7", "192.0.2.8"]}}).status == FORBIDDEN
+    assert at.admin.delete(path).granted
