@@ -1,6 +1,7 @@
 """The composition root: the only place that wires."""
 
 import asyncio
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from matrixhub.engine.controller import Controller
 from matrixhub.engine.desk import Credentials, admin_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.trail import Reporting
-from matrixhub.engine.vault import Vault, new_app, new_login
+from matrixhub.engine.vault import ACCESS_KEY, APP_KEY, Vault, new_app, new_login
 from matrixhub.freshness import TIMEOUT as LOOK_TIMEOUT
 from matrixhub.freshness import Freshness, Shown
 from matrixhub.health import Health, serve
@@ -55,6 +56,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             account="gateway",
             binding=postgres_desired.binding,
             credential=lambda tenant: new_login(naming.postgres_role(tenant)),
+            usernames=lambda tenant: re.escape(naming.postgres_role(tenant)),
         ),
         Kind(
             name="redis",
@@ -64,6 +66,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             account="gateway",
             binding=redis_desired.binding,
             credential=lambda tenant: new_login(naming.redis_user(tenant)),
+            usernames=lambda tenant: re.escape(naming.redis_user(tenant)),
         ),
         Kind(
             name="kafka",
@@ -73,6 +76,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             account="relay",
             binding=kafka_desired.binding,
             credential=lambda tenant: new_login(naming.kafka_user(tenant)),
+            usernames=lambda tenant: re.escape(naming.kafka_user(tenant)),
         ),
         Kind(
             name="objectstore",
@@ -81,6 +85,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=lambda cluster, admin, _: objectstore.Client(cluster, admin, metered=metered),
             binding=objectstore_desired.binding,
             credential=lambda tenant: new_login(naming.object_store_user(tenant)),
+            usernames=lambda tenant: f"{re.escape(naming.object_store_user(tenant))}|{ACCESS_KEY}",
             issues=lambda cluster: (
                 cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws"
             ),
@@ -92,6 +97,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=lambda cluster, _, account: gateway.Client(cluster, account, api),
             binding=gateway_desired.binding,
             credential=lambda _: new_app(),
+            usernames=lambda _: APP_KEY,
             account="gateway",
             runs=True,
         ),
@@ -153,7 +159,7 @@ async def _lead(
     echoes, shown, enough = Echoes(), Shown(), asyncio.Event()
     api = KubeApi(on_write=echoes.note, fence=fence)
     backends = kinds(api, config.image, metered=config.tenant_metrics)
-    vault = Vault(api, {kind.name: kind.secret_name for kind in backends if kind.shared_out})
+    vault = Vault(api, (kind for kind in backends if kind.shared_out))
     controller = Controller(
         hub=_hub(api),
         kinds=backends,

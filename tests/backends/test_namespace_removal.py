@@ -32,6 +32,7 @@ from matrixhub.engine.vault import Vault
 from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import SECRET
+from matrixhub.main import kinds
 
 __all__ = ["reading", "world"]
 
@@ -186,7 +187,8 @@ def test_what_an_earlier_tenant_left_without_a_word_is_no_credential_of_the_next
 
 def read(world: World, tenant: str, owner: Owner) -> Mapping[str, Credential]:
     """What the vault finds, be it asked about few tenants or many."""
-    vault = Vault(world.operator, {"postgres": "postgres", "redis": "redis"})
+    asked = (kind for kind in kinds(world.operator) if kind.name in ("postgres", "redis"))
+    vault = Vault(world.operator, [replace(kind, usernames=lambda _: "tenant[_-].*") for kind in asked])
     many = {f"ns-none-{n}": owner for n in range(30)}
     one, among = vault.read({tenant: owner}), vault.read({tenant: owner, **many})
     assert one == among

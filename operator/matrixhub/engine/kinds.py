@@ -1,5 +1,6 @@
 """What the engine must know of each backend; main.py fills it in."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ class Kind:
     """The Secret in which each tenant finds its credentials; empty where tenants have no share."""
     credential: Callable[[str], Credential] = lambda tenant: Credential(tenant, "")
     """New credentials for a tenant."""
+    usernames: Callable[[str], str] = re.escape
+    """A regular expression for a tenant's username; a Secret that says another is not believed."""
     binding: Callable[[Intent], Mapping[str, str]] = lambda _: {}
     """What the tenant's Secret is to hold."""
     account: str = ""

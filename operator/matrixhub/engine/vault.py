@@ -10,6 +10,7 @@ from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Mark, Owner
+from matrixhub.engine.kinds import Kind
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE, SECRET, Manifest
 
@@ -21,6 +22,10 @@ THREADS = 8
 
 PASSWORD = re.compile(r"[A-Za-z0-9+/=_.~-]{32,256}")
 """What is taken for a password: made by us, or an access key's secret. Anything else was put there by hand."""
+APP_KEY = "[0-9a-f]{20}"
+"""What a key of an app looks like that `new_app` made."""
+ACCESS_KEY = "[A-Z0-9]{16,128}"
+"""What the id of an access key looks like that AWS issued."""
 MASTER_KEY = "PUSHER_ENCRYPTION_MASTER_KEY_BASE64"
 """The key of a Secret under which an app's master key stands, named as Pusher's libraries have it."""
 _MASTER_KEY = re.compile(r"[A-Za-z0-9+/]{43}=")
@@ -47,12 +52,12 @@ def new_app() -> Credential:
 
 
 class Vault:
-    """Reads credentials. `secret_names` says by backend what its Secret is called."""
+    """Reads credentials of these kinds."""
 
-    def __init__(self, api: KubeApi, secret_names: Mapping[str, str]) -> None:
+    def __init__(self, api: KubeApi, kinds: Iterable[Kind]) -> None:
         self._api = api
         self._known = 0
-        self._backends = {secret: backend for backend, secret in secret_names.items()}
+        self._kinds = {kind.secret_name: kind for kind in kinds}
 
     def read(self, owners: Mapping[str, Owner]) -> Mapping[str, Mapping[str, Credential]]:
         """By tenant and backend, what the Secrets hold that are these owners'; a tenant without any is left out.
@@ -60,7 +65,7 @@ class Vault:
         What lies in a Namespace that an earlier Tenant left is known to whoever was its owner then, and who could log
         in with it as the next tenant of that name. A Secret's mark can be forged, that of the Namespace cannot.
         """
-        found = credentials(self._secrets(list(owners)), owners, self._backends)
+        found = credentials(self._secrets(list(owners)), owners, self._kinds)
         left = self._left({tenant: owners[tenant] for tenant in found})
         return {tenant: held for tenant, held in found.items() if tenant not in left}
 
@@ -91,24 +96,25 @@ class Vault:
 
 
 def credentials(
-    secrets_found: Iterable[Manifest], owners: Mapping[str, Owner], backends: Mapping[str, str]
+    secrets_found: Iterable[Manifest], owners: Mapping[str, Owner], kinds: Mapping[str, Kind]
 ) -> dict[str, dict[str, Credential]]:
     """By tenant and backend, the credentials in the Secrets that carry the tenant's mark, as its owner has it. Pure.
 
-    `backends` gives the backend by the Secret's name. What does not look like a password of ours is left out,
-    so that a new one is made.
+    `kinds` are by the Secret's name. What does not look like a username or a password of ours is left out, so that
+    new ones are made.
     """
     found: dict[str, dict[str, Credential]] = {}
     for secret in secrets_found:
         metadata = secret["metadata"]
         tenant = (metadata.get("labels") or {}).get(naming.TENANT_LABEL, "")
-        backend, owner, mark = backends.get(metadata["name"]), owners.get(tenant), _mark(metadata)
-        if backend is None or owner is None or metadata.get("namespace") != naming.namespace(tenant):
+        kind, owner, mark = kinds.get(metadata["name"]), owners.get(tenant), _mark(metadata)
+        if kind is None or owner is None or metadata.get("namespace") != naming.namespace(tenant):
             continue
         if mark is None or not mark.vouches_for(owner):
             continue
-        if credential := _credential(secret.get("data") or {}):
-            found.setdefault(tenant, {})[backend] = credential
+        credential = _credential(secret.get("data") or {})
+        if credential and re.fullmatch(kind.usernames(tenant), credential.username):
+            found.setdefault(tenant, {})[kind.name] = credential
     return found
 
 
@@ -130,7 +136,7 @@ def _credential(data: Mapping[str, str]) -> Credential | None:
         username, password = (base64.b64decode(data[key]).decode() for key in ("username", "password"))
     except (KeyError, binascii.Error, UnicodeDecodeError):
         return None
-    if not (username and PASSWORD.fullmatch(password)):
+    if not PASSWORD.fullmatch(password):
         return None
     if MASTER_KEY not in data:
         return Credential(username, password)

@@ -1,15 +1,17 @@
 import base64
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Owner
 from matrixhub.engine.vault import credentials, new_login
+from matrixhub.kube.client import KubeApi
+from matrixhub.main import kinds
 
 PASSWORD = "a-password-of-more-than-32-characters"
-BACKENDS = {"postgres": "postgres", "object-store": "objectstore"}
+KINDS = {kind.secret_name: kind for kind in kinds(cast(KubeApi, None)) if kind.shared_out}
 GREEN = {"green": Owner("hub", "uid")}
 
 
@@ -26,9 +28,9 @@ def secret(tenant: str = "green", name: str = "postgres", **redefined: Any) -> d
 
 
 def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
-    found = credentials([secret(), secret(name="object-store"), secret("blue")], GREEN, BACKENDS)
+    found = credentials([secret(), named("redis", "tenant-green"), secret("blue")], GREEN, KINDS)
     assert set(found) == {"green"}
-    assert set(found["green"]) == {"postgres", "objectstore"}
+    assert set(found["green"]) == {"postgres", "redis"}
     assert found["green"]["postgres"].username == "tenant_green"
     assert found["green"]["postgres"].password == PASSWORD
     assert PASSWORD not in repr(found)
@@ -50,22 +52,42 @@ def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
         {"data": {"password": f"{PASSWORD}'; drop table"}},
         {"data": {"password": f"{PASSWORD}\n"}},
         {"data": {"username": ""}},
+        {"data": {"username": "tenant_blue"}},
+        {"data": {"username": "tenant_green\n"}},
     ],
     ids=str,
 )
 def test_what_is_not_ours_or_no_password_is_not_read(strange: dict[str, Any]) -> None:
-    assert credentials([secret(**strange)], GREEN, BACKENDS) == {}
+    assert credentials([secret(**strange)], GREEN, KINDS) == {}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_was_made_is_believed(name: str) -> None:
+    """And nothing else: an owner can write any name into a Secret whose mark stays."""
+    made = KINDS[name].credential("green").username
+    assert credentials([named(name, made)], GREEN, KINDS)["green"][KINDS[name].name].username == made
+    for strange in ("", "x" * 300, f"{made}\0", f"{made}\n", f"{made}x", made[1:], f"{made}-blue"):
+        assert credentials([named(name, strange)], GREEN, KINDS) == {}
+
+
+def test_an_access_key_that_aws_issued_is_believed() -> None:
+    for issued in ("AKIAIOSFODNN7EXAMPLE", "LSIAQAAAAAAVNCBMPNSG"):
+        assert credentials([named("object-store", issued)], GREEN, KINDS)["green"]["objectstore"].username == issued
+
+
+def named(name: str, username: str) -> dict[str, Any]:
+    return secret(name=name, data={"username": username})
 
 
 def test_what_a_lost_hub_marked_is_read_where_it_is_adopted() -> None:
     restored = secret(annotations={naming.OWNER_ANNOTATION: "lost/an-earlier-tenant"})
-    found = credentials([restored], {"green": Owner("hub", "uid", former="lost")}, BACKENDS)
+    found = credentials([restored], {"green": Owner("hub", "uid", former="lost")}, KINDS)
     assert found["green"]["postgres"].password == PASSWORD
 
 
 def test_a_secret_without_its_keys_is_not_read() -> None:
     for data in ({}, None, {"username": "eA=="}, {"username": "eA==", "password": "not base64"}):
-        assert credentials([secret() | {"data": data}], GREEN, BACKENDS) == {}
+        assert credentials([secret() | {"data": data}], GREEN, KINDS) == {}
 
 
 def test_a_new_password_is_long_random_and_safe_in_a_uri_and_on_a_command_line() -> None:
