@@ -94,7 +94,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             name="gateway",
             secret_name="gateway",
             section=lambda cluster: cluster.spec.gateway,
-            client=lambda cluster, _, account: gateway.Client(cluster, account, api),
+            client=lambda cluster, _, account: gateway.Client(cluster, account, api, new_app),
             binding=gateway_desired.binding,
             credential=lambda _: new_app(),
             usernames=lambda _: APP_KEY,

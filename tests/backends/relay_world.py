@@ -37,6 +37,7 @@ from matrixhub.backends.kafka.client import Client as KafkaClient
 from matrixhub.backends.postgres.client import Client as PostgresClient
 from matrixhub.backends.redis.client import Client as RedisClient
 from matrixhub.backends.relay import workload
+from matrixhub.engine.vault import new_app
 from stand.recipes import SOCKUDO
 
 PASSWORD = "service-password-of-43-characters-0123456789"
@@ -96,7 +97,7 @@ class World:
         self._give_accounts()
         postgres = self.cluster.spec.postgres
         assert postgres is not None
-        self._apps = Apps(self.cluster, postgres, self.gateway_account, {})
+        self._apps = Apps(self.cluster, postgres, self.gateway_account, {}, new_app)
         self._apps.prepare()
         self._left: list[Callable[[], object]] = []
         self.publishing = self.holding = self.gateway()

@@ -23,6 +23,7 @@ from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Credential, Intent, Owner, Phase, ServiceAccount
 from matrixhub.backends.gateway.client import Client
 from matrixhub.backends.postgres.client import Client as Postgres
+from matrixhub.engine.vault import new_app
 from matrixhub.errors import Conflict, Rejected, Transient
 from matrixhub.kube.client import KubeApi
 
@@ -43,7 +44,7 @@ class Gateways:
         self._uid = self._make_cluster()
         self.cluster = self.described()
         self.account = ServiceAccount(Owner("hub", self._uid), naming.gateway(self.cluster.key), PASSWORD)
-        self.client = Client(self.cluster, self.account, self.api)
+        self.client = Client(self.cluster, self.account, self.api, new_app)
         self.table = sql.Identifier(self.account.login, "applications")
 
     def described(self, **gateway: Any) -> RealtimeCluster:
@@ -215,15 +216,49 @@ def test_a_hundred_tenants_cost_one_question_and_one_answer(gateways: Gateways) 
     assert not {naming.app_id(f"gw-many-{n}") for n in range(100)} & gateways.rows().keys()
 
 
-def test_a_key_that_is_taken_is_one_tenants_trouble(gateways: Gateways) -> None:
+@pytest.fixture
+def first(gateways: Gateways) -> Iterator[str]:
+    """The key of an app that is there; what else is made is taken away."""
     gateways.converge(gateways.wish("gw-first", key="the-same-key"))
-    told, applied = gateways.step(gateways.wish("gw-second", key="the-same-key"), gateways.wish("gw-third"))
-    assert isinstance(applied["gw-second"].error, Conflict)
-    assert "the-same-key" not in str(applied["gw-second"].error)
-    assert applied["gw-third"].error is None
-    assert naming.app_id("gw-third") in gateways.rows()
-    assert told["gw-third"]
+    yield "the-same-key"
+    assert gateways.rows()[naming.app_id("gw-first")]["key"] == "the-same-key"
     gateways.converge(*(gateways.wish(name, Phase.DELETED) for name in ("gw-first", "gw-second", "gw-third")))
+
+
+def test_whose_key_is_anothers_gets_a_new_one(gateways: Gateways, first: str) -> None:
+    wish = gateways.wish("gw-second", key=first)
+    _, applied = gateways.step(wish, gateways.wish("gw-third"))
+    assert applied["gw-third"] == Applied()
+    assert naming.app_id("gw-third") in gateways.rows()
+    issued, row = applied["gw-second"].issued, gateways.rows()[naming.app_id("gw-second")]
+    assert issued is not None
+    assert applied["gw-second"].error is None
+    assert (row["key"], row["secret"], row["enabled"]) == (issued.username, issued.password, True)
+    assert gateways.converge(replace(wish, credential=issued)) == [], "what the Secret will say is what is there"
+
+
+def test_anothers_key_keeps_no_limit_from_being_lowered(gateways: Gateways, first: str) -> None:
+    gateways.converge(gateways.wish("gw-second"))
+    gateways.step(gateways.wish("gw-second", key=first, maxConnections=7))
+    row = gateways.rows()[naming.app_id("gw-second")]
+    assert row["max_connections"] == 7
+    assert row["key"] not in (first, "key-of-gw-second")
+
+
+def test_anothers_key_keeps_no_app_from_being_locked(gateways: Gateways, first: str) -> None:
+    gateways.converge(gateways.wish("gw-second"))
+    gateways.converge(gateways.wish("gw-second", Phase.SUSPENDED, key=first, maxConnections=7))
+    row = gateways.rows()[naming.app_id("gw-second")]
+    assert (row["enabled"], row["max_connections"], row["key"]) == (False, 7, "key-of-gw-second")
+    assert "secret-of-gw-second" not in row["secret"]
+
+
+def test_an_app_that_comes_locked_with_anothers_key_has_a_new_one(gateways: Gateways, first: str) -> None:
+    _, applied = gateways.step(gateways.wish("gw-second", Phase.SUSPENDED, key=first))
+    issued, row = applied["gw-second"].issued, gateways.rows()[naming.app_id("gw-second")]
+    assert issued is not None
+    assert (row["key"], row["enabled"]) == (issued.username, False)
+    assert issued.password not in row["secret"]
 
 
 def test_the_app_that_probes_ask_for_is_there_and_comes_back(gateways: Gateways) -> None:
@@ -271,7 +306,7 @@ def test_somebody_elses_deployment_of_that_name_is_left_alone(gateways: Gateways
 
 
 def test_a_missing_certificate_is_told_with_where_it_is_named(gateways: Gateways) -> None:
-    client = Client(gateways.described(tls={"secretName": "gateway-tls"}), gateways.account, gateways.api)
+    client = Client(gateways.described(tls={"secretName": "gateway-tls"}), gateways.account, gateways.api, new_app)
     told = [finding.message for finding in client.prepare().findings if finding.reason == "SecretMissing"]
     place = f"Secret {gateways.namespace}/gateway-tls (spec.gateway.tls)"
     assert told == [f"{place} does not exist: pods cannot start until it is there"]
@@ -310,7 +345,7 @@ def test_a_database_that_is_away_is_told_as_such(gateways: Gateways) -> None:
     postgres = elsewhere.spec.postgres
     assert postgres is not None
     spec = elsewhere.spec.model_copy(update={"postgres": postgres.model_copy(update={"port": 1})})
-    client = Client(elsewhere.model_copy(update={"spec": spec}), gateways.account, gateways.api)
+    client = Client(elsewhere.model_copy(update={"spec": spec}), gateways.account, gateways.api, new_app)
     with pytest.raises(Transient) as away:
         client.observe([gateways.wish("gw-green")])
     assert away.value.reason == "Unreachable"
@@ -323,7 +358,7 @@ def test_a_redis_cluster_is_refused_before_anything_is_made(gateways: Gateways) 
             "redis": gateways.cluster.spec.redis and gateways.cluster.spec.redis.model_copy(update={"mode": "cluster"})
         }
     )
-    client = Client(gateways.cluster.model_copy(update={"spec": spec}), gateways.account, gateways.api)
+    client = Client(gateways.cluster.model_copy(update={"spec": spec}), gateways.account, gateways.api, new_app)
     with pytest.raises(Rejected) as refused:
         client.prepare()
     assert refused.value.reason == "RedisModeUnsupported"

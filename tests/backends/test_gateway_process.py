@@ -34,6 +34,7 @@ from matrixhub.backends.gateway.plan import SetApp
 from matrixhub.backends.gateway.state import App
 from matrixhub.backends.postgres.client import Client as Postgres
 from matrixhub.backends.redis.client import Client as Redis
+from matrixhub.engine.vault import new_app
 from stand.recipes import program
 
 __all__ = ["pair", "sentinels", "world"]
@@ -111,7 +112,7 @@ class Place:
         database.close()
         self.redis = Redis(self.cluster, SECRET | dict(trusted), self.account)
         self.redis.prepare()
-        apps = Apps(self.cluster, stores(self.cluster)[0], self.account, {})
+        apps = Apps(self.cluster, stores(self.cluster)[0], self.account, {}, new_app)
         apps.prepare()
         apps.apply({"any": (SetApp("42", APP, ""),)})
         apps.close()

@@ -162,7 +162,7 @@ class Applied:
     """What became of one tenant's plan.
 
     `error` is None when all of it was done. `issued` is a credential that the backend itself chose
-    (AWS access keys) and that is to be stored in the tenant's Secret.
+    (AWS access keys, an app's whose key was another's) and that is to be stored in the tenant's Secret.
     """
 
     error: BackendError | None = None

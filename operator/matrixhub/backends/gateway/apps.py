@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import psycopg
 from psycopg import errors, sql
@@ -10,28 +10,34 @@ from psycopg import errors, sql
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import PostgresBackend
-from matrixhub.backends.contract import Applied, ServiceAccount
+from matrixhub.backends.contract import Applied, Credential, ServiceAccount
 from matrixhub.backends.database import Connection, Session, ask, together, translate
 from matrixhub.backends.gateway import table
 from matrixhub.backends.gateway.desired import CANARY
-from matrixhub.backends.gateway.plan import Action, SetApp
+from matrixhub.backends.gateway.plan import Action, SetApp, renewed
 from matrixhub.backends.gateway.state import App
-from matrixhub.errors import Conflict, Rejected, Transient
+from matrixhub.errors import Rejected, Transient
 
 
 class Apps:
     """The table in the schema of the gateways' role. Connects at first use, again after the connection was lost.
 
-    `trusted` is what `tls.Trust.of` reads.
+    `trusted` is what `tls.Trust.of` reads; `new_app` makes what a tenant gets whose key is another app's.
     """
 
     def __init__(
-        self, cluster: RealtimeCluster, postgres: PostgresBackend, account: ServiceAccount, trusted: Mapping[str, str]
+        self,
+        cluster: RealtimeCluster,
+        postgres: PostgresBackend,
+        account: ServiceAccount,
+        trusted: Mapping[str, str],
+        new_app: Callable[[], Credential],
     ) -> None:
         login = {**trusted, "username": account.login, "password": account.password}
         secret = naming.accounts_secret(cluster.metadata.name)
         self._role = account.login
         self._session = Session(postgres, cluster.metadata.namespace, login, secret)
+        self._new_app = new_app
         self._table = sql.Identifier(account.login, naming.APPS_TABLE)
 
     def prepare(self) -> tuple[str, ...]:
@@ -55,7 +61,10 @@ class Apps:
             return self._read(connection, ids)
 
     def apply(self, plans: Mapping[str, tuple[Action, ...]]) -> dict[str, Applied]:
-        """All plans in one round trip; one by one when that is refused, so that each tenant has its own error."""
+        """All plans in one round trip; one by one when that is refused, so that each tenant has its own error.
+
+        A tenant whose key is another app's has a new one, and secret and master key with it.
+        """
         with self._connected() as connection:
             try:
                 self._write(connection, [action for actions in plans.values() for action in actions])
@@ -69,16 +78,21 @@ class Apps:
 
     def _apply_one(self, connection: Connection, tenant: str, actions: tuple[Action, ...]) -> Applied:
         try:
-            self._write(connection, actions)
-        except errors.UniqueViolation:
-            other = f"remove the other row from {self._role}.{naming.APPS_TABLE}"
-            text = f"the key of tenant {tenant}'s app is another app's: {other}"
-            return Applied(Conflict(text, owner="another app"))
+            return Applied(issued=self._write_or_renew(connection, actions))
         except psycopg.Error as error:
             if (ours := translate(error, f"tenant {tenant}")) is None:
                 raise
             return Applied(ours)
-        return Applied()
+
+    def _write_or_renew(self, connection: Connection, actions: Sequence[Action]) -> Credential | None:
+        """The actions are carried out, with a new credential if the key is another app's: that is returned."""
+        try:
+            self._write(connection, actions)
+        except errors.UniqueViolation:
+            made = self._new_app()
+            self._write(connection, [renewed(action, made) for action in actions])
+            return made
+        return None
 
     def _exists(self, connection: Connection) -> bool:
         name = self._table.as_string(connection)

@@ -1,12 +1,12 @@
 """The gateways of one RealtimeCluster: their workload in Kubernetes, and the tenants' apps in their table."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.services import Tls
-from matrixhub.backends.contract import Applied, Finding, Intent, ServiceAccount, Survey
+from matrixhub.backends.contract import Applied, Credential, Finding, Intent, ServiceAccount, Survey
 from matrixhub.backends.gateway import workload
 from matrixhub.backends.gateway.apps import Apps
 from matrixhub.backends.gateway.bus import Bus
@@ -25,12 +25,19 @@ from matrixhub.kube.workload import keep, rollout
 class Client:
     """Implements `contract.Backend`. Reaches the table as the gateways themselves do, so what they need is tried."""
 
-    def __init__(self, cluster: RealtimeCluster, account: ServiceAccount | None, api: KubeApi) -> None:
+    def __init__(
+        self,
+        cluster: RealtimeCluster,
+        account: ServiceAccount | None,
+        api: KubeApi,
+        new_app: Callable[[], Credential],
+    ) -> None:
         if account is None:
             raise ValueError(f"the gateways of RealtimeCluster {cluster.key} have no account")
         self._cluster = cluster
         self._account = account
         self._api = api
+        self._new_app = new_app
         self._spec = section(cluster)
         self._apps: Apps | None = None
         self._recreation = Recreation(api, cluster, self._stores_let_in)
@@ -79,7 +86,8 @@ class Client:
     def _connected(self) -> Apps:
         if self._apps is None:
             postgres, _ = stores(self._cluster)
-            self._apps = Apps(self._cluster, postgres, self._account, self._trusted("postgres", postgres.tls))
+            trust = self._trusted("postgres", postgres.tls)
+            self._apps = Apps(self._cluster, postgres, self._account, trust, self._new_app)
         return self._apps
 
     def _stores_let_in(self) -> bool:

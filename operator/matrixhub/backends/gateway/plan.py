@@ -1,13 +1,14 @@
 """The steps from a tenant's app on the gateways to what it should be. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from matrixhub.backends.contract import Credential
 from matrixhub.backends.gateway.state import App, State
 
 
 @dataclass(frozen=True)
 class SetApp:
-    """The app is exactly this."""
+    """The app is exactly this; one that is locked keeps the key that it has."""
 
     id: str
     app: App = field(repr=False)
@@ -33,11 +34,23 @@ Action = SetApp | RemoveApp
 
 def plan(desired: State, observed: State) -> tuple[Action, ...]:
     """The steps from observed to desired. The table is ours alone, and the row's id is computed: no conflict."""
-    if desired.app == observed.app:
+    want, have = desired.app, observed.app
+    if want and have and not want.enabled:
+        # Nothing is opened by its key, and a change of it may be refused: the key is another app's.
+        want = replace(want, key=have.key)
+    if want == have:
         return ()
-    if desired.app is None:
+    if want is None:
         return (RemoveApp(desired.id, desired.tenant),)
-    return (SetApp(desired.id, desired.app, _changes(desired, desired.app, observed.app)),)
+    return (SetApp(desired.id, want, _changes(desired, want, have)),)
+
+
+def renewed(action: Action, credential: Credential) -> Action:
+    """The same step with the key of this credential, and with its secret unless the app is locked."""
+    if isinstance(action, RemoveApp):
+        return action
+    secret = credential.password if action.app.enabled else None
+    return replace(action, app=replace(action.app, key=credential.username, secret=secret))
 
 
 def _changes(desired: State, want: App, have: App | None) -> str:

@@ -47,11 +47,19 @@ OBSERVE = f"SELECT id, {', '.join(_OWN)}, {_FIXED} FROM {{table}} WHERE id = ANY
 _VALUES = ", ".join(
     f"coalesce(%({name})s, '{LOCKED}' || gen_random_uuid())" if name == "secret" else f"%({name})s" for name in _COLUMNS
 )
-_UPDATES = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[1:])
-SET = (
-    f"INSERT INTO {{table}} ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) "
-    f"ON CONFLICT (id) DO UPDATE SET {_UPDATES}, updated_at = CURRENT_TIMESTAMP"
-)
+
+
+def _set(*changed: str) -> str:
+    updates = ", ".join(f"{name} = excluded.{name}" for name in changed)
+    return (
+        f"INSERT INTO {{table}} ({', '.join(_COLUMNS)}) VALUES ({_VALUES}) "
+        f"ON CONFLICT (id) DO UPDATE SET {updates}, updated_at = CURRENT_TIMESTAMP"
+    )
+
+
+SET = _set(*_COLUMNS[1:])
+LOCK = _set(*(name for name in _COLUMNS[1:] if name != "key"))
+"""The key of an app that is there is left alone, so that no other app's key can keep it open."""
 REMOVE = "DELETE FROM {table} WHERE id = %(id)s"
 
 
@@ -78,7 +86,9 @@ def _origins(found: Any) -> frozenset[str]:
 
 def statement(action: Action) -> tuple[str, dict[str, Any]]:
     """The statement, with `{table}` in it, and the values that carry the action out."""
-    return (REMOVE, {"id": action.id}) if isinstance(action, RemoveApp) else (SET, values(action.id, action.app))
+    if isinstance(action, RemoveApp):
+        return REMOVE, {"id": action.id}
+    return SET if action.app.enabled else LOCK, values(action.id, action.app)
 
 
 def values(identity: str, app: App) -> dict[str, Any]:
