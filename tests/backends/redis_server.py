@@ -19,6 +19,7 @@ from matrixhub.backends.redis.state import State
 
 ADMIN, ADMIN_PASSWORD, ROOT_PASSWORD = "matrixhub", "an-admin-of-redis", "the-root-of-redis"
 RIGHTS = (ROOT / "manifests/admin-rights/redis.acl").read_text(encoding="utf-8").split()
+SENTINEL_RIGHTS = (ROOT / "manifests/admin-rights/sentinel.acl").read_text(encoding="utf-8").strip()
 SECRET = {"username": ADMIN, "password": ADMIN_PASSWORD}
 
 

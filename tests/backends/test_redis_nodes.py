@@ -1,5 +1,7 @@
 """Servers that stop, restart, replicate, cluster and keep ACL files: private ones, for others share the stand's."""
 
+import os
+import re
 import subprocess
 import threading
 import time
@@ -10,10 +12,13 @@ from pathlib import Path
 import pytest
 import redis
 from redis.cluster import ClusterNode, RedisCluster
+from redis.sentinel import Sentinel
 from tests.backends.redis_server import (
     ADMIN,
+    ADMIN_PASSWORD,
     ROOT_PASSWORD,
     SECRET,
+    SENTINEL_RIGHTS,
     Server,
     converge,
     login,
@@ -21,14 +26,15 @@ from tests.backends.redis_server import (
     step,
 )
 from tests.patience import free_port, until
-from tests.support import intent
+from tests.support import ROOT, intent
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Phase
 from matrixhub.backends.redis.client import Client
-from matrixhub.backends.redis.commands import ALLOWED
+from matrixhub.backends.redis.commands import ALLOWED, SENTINEL_POWERS
 from matrixhub.backends.redis.state import EVERY_NODE, State
 from matrixhub.errors import Rejected, Transient, Unreachable
+from stand.recipes import program
 
 
 @pytest.fixture
@@ -283,16 +289,20 @@ def test_a_silent_node_delays_its_own_part_only(pair: tuple[Server, Server]) -> 
 
 @pytest.fixture
 def sentinels(pair: tuple[Server, Server], tmp_path: Path) -> Iterator[RealtimeCluster]:
-    options = [
-        f"sentinel monitor hub 127.0.0.1 {pair[0].port} 1",
-        f"sentinel auth-pass hub {ROOT_PASSWORD}",
-        "sentinel down-after-milliseconds hub 1000",
-        "sentinel failover-timeout hub 3000",
-    ]
-    with Server(tmp_path, *options, sentinel=True) as sentinel:
+    """One sentinel, that lets strangers do what the documentation says and nothing else."""
+    with Server(tmp_path, f"user default {SENTINEL_RIGHTS}", *watching(pair[0], quorum=1), sentinel=True) as sentinel:
         with sentinel.root() as asked:
             until(lambda: len(asked.sentinel_slaves("hub")) == 1, 15)
         yield redis_cluster("127.0.0.1:1", sentinel.address, mode="sentinel", masterName="hub")
+
+
+def watching(master: Server, quorum: int) -> tuple[str, ...]:
+    return (
+        f"sentinel monitor hub 127.0.0.1 {master.port} {quorum}",
+        f"sentinel auth-pass hub {ROOT_PASSWORD}",
+        "sentinel down-after-milliseconds hub 1000",
+        "sentinel failover-timeout hub 3000",
+    )
 
 
 def test_master_and_replicas_are_found_through_sentinels(
@@ -340,6 +350,84 @@ def test_a_failover_is_followed(pair: tuple[Server, Server], sentinels: Realtime
     with replica.root() as root:
         assert root.dbsize() == 0
     client.close()
+
+
+def test_sentinels_that_strangers_can_turn_are_found_until_they_are_confined(
+    pair: tuple[Server, Server], tmp_path: Path
+) -> None:
+    """By what docs/operations.md has an administrator type; they still agree on a failover, and clients follow it."""
+    master, replica = pair
+    options = watching(master, quorum=2)
+    with Server(tmp_path, *options, sentinel=True) as one, Server(tmp_path, *options, sentinel=True) as two:
+        client = Client(redis_cluster(one.address, two.address, mode="sentinel", masterName="hub"), SECRET)
+        told = client.prepare().findings
+        assert [finding.reason for finding in told] == ["SentinelOpen"] * 2
+        assert [one.address in told[0].message, two.address in told[1].message] == [True, True]
+        assert "sentinel|monitor, sentinel|remove" in told[0].message
+        with one.root() as stranger:
+            (hub,) = stranger.sentinel_masters().values()
+            assert (hub["name"], hub["port"], hub["quorum"]) == ("hub", master.port, 2), "asking changed nothing"
+            assert stranger.acl_users() == ["default"]
+
+        for commands in typed():
+            for sentinel in (one, two):
+                line = commands.replace("-p 26379", f"-p {sentinel.port}").replace(
+                    "redis-cli", str(program("redis-cli"))
+                )
+                subprocess.run(["bash", "-ec", line], cwd=ROOT, env={**os.environ, "PASSWORD": "of-peers"}, check=True)
+        assert client.prepare().findings == ()
+        for sentinel in (one, two):
+            sentinel.restart()
+        assert client.prepare().findings == ()
+        with one.root() as stranger:
+            for words in SENTINEL_POWERS.values():
+                with pytest.raises(redis.exceptions.NoPermissionError):
+                    stranger.execute_command(*words)
+
+        green = intent("green", redis_cluster(one.address, two.address, mode="sentinel", masterName="hub"))
+        converge(client, green)
+        assert green.credential is not None
+        login = {"username": green.credential.username, "password": green.credential.password}
+        application = Sentinel([("127.0.0.1", one.port), ("127.0.0.1", two.port)]).master_for("hub", **login)
+        until(lambda: peers(one) == peers(two) == 1, 15)
+        assert application.set("tenant:green:a", "1")
+        with replica.root() as root:
+            until(lambda: root.dbsize() == 1, 15)
+            master.stop()
+            until(lambda: root.role()[0] == "master", 30)
+        until(lambda: follows(application), 15)
+        client.close()
+
+
+def typed() -> list[str]:
+    """What the page has for sentinels, without the prompts: for each in turn, and then for each again."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("**Redis Sentinel**")[2]
+    blocks = re.findall(r"```console\n(.*?)```", page.partition("**Kafka**")[0], re.DOTALL)
+    return [re.sub(r"^\$ ", "", block, flags=re.MULTILINE) for block in blocks]
+
+
+def peers(sentinel: Server) -> int:
+    """How many others that answer it the sentinel knows of."""
+    with sentinel.root() as asked:
+        return sum(not other["is_disconnected"] for other in asked.sentinel_sentinels("hub"))
+
+
+def follows(application: "redis.Redis") -> bool:
+    try:
+        return bool(application.set("tenant:green:b", "1"))
+    except redis.ConnectionError:
+        return False
+
+
+def test_a_sentinel_that_asks_for_a_password_is_open_to_no_stranger(
+    pair: tuple[Server, Server], tmp_path: Path
+) -> None:
+    with Server(tmp_path, *watching(pair[0], quorum=1), sentinel=True) as sentinel, sentinel.root() as root:
+        root.execute_command("ACL SETUSER", ADMIN, "on", f">{ADMIN_PASSWORD}", "+sentinel|master", "+sentinel|replicas")
+        root.execute_command("ACL SETUSER default resetpass >another")
+        client = Client(redis_cluster(sentinel.address, mode="sentinel", masterName="hub"), SECRET)
+        assert client.prepare().findings == ()
+        client.close()
 
 
 def test_an_unknown_master_name_is_said(sentinels: RealtimeCluster) -> None:

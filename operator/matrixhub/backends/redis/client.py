@@ -1,5 +1,6 @@
 """Redis of one RealtimeCluster: every node of it is observed and written, batched across tenants."""
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TypeVar
@@ -11,7 +12,7 @@ from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.acl_file import AclFiles
 from matrixhub.backends.redis.commands import allowed
 from matrixhub.backends.redis.desired import binding, desired, section
-from matrixhub.backends.redis.fitness import check
+from matrixhub.backends.redis.fitness import check, check_sentinel
 from matrixhub.backends.redis.node import Facts, Login, Node
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
@@ -46,7 +47,7 @@ class Client:
         self._acl_files = AclFiles()
 
     def prepare(self) -> Survey:
-        """Every node that answers is Redis 7 or later and lets the operator do its work."""
+        """Every node that answers is Redis 7 or later and lets the operator do its work; what undoes bounds is told."""
         reach = self._connected().reach()
         findings: list[Finding] = []
         for name, node, facts in reach.each():
@@ -57,6 +58,9 @@ class Client:
             except Unreachable as error:
                 self._connected().lost(reach, name, error)
             findings += self._acl_files.findings(name)
+        for sentinel in self._connected().sentinels():
+            with contextlib.suppress(Unreachable, Rejected):  # who answers no stranger is open to none
+                findings += check_sentinel(sentinel)
         findings += [
             Finding("NodeUnreachable", f"{error.message}; tenants are served by the other nodes until it does")
             for error in reach.silent.values()

@@ -73,6 +73,28 @@ of the next tenant's script. Mended in 7.2.11, 7.4.6, 8.0.4 and 8.2.2, and in De
 does not tell, the server's behaviour does.
 """
 
+_NOBODY = "matrixhub:nobody"
+"""The name of no master and no user."""
+
+SENTINEL_POWERS: Mapping[str, tuple[str | int, ...]] = {
+    "sentinel|monitor": ("SENTINEL", "MONITOR", _NOBODY, "no-host", "no-port", "no-quorum"),
+    "sentinel|remove": ("SENTINEL", "REMOVE", _NOBODY),
+    "sentinel|set": ("SENTINEL", "SET", _NOBODY, "quorum", 1),
+    "sentinel|reset": ("SENTINEL", "RESET", _NOBODY),
+    "sentinel|failover": ("SENTINEL", "FAILOVER", _NOBODY),
+    "sentinel|config": ("SENTINEL", "CONFIG", "GET", _NOBODY),
+    "sentinel|is-master-down-by-addr": ("SENTINEL", "IS-MASTER-DOWN-BY-ADDR", "0.0.0.0", 0, 0, "*"),  # noqa: S104 - nobody's address
+    "sentinel|simulate-failure": ("SENTINEL", "SIMULATE-FAILURE", "HELP"),
+    "publish": ("PUBLISH", "__sentinel__:hello", _NOBODY),
+    "acl|setuser": ("ACL", "SETUSER", _NOBODY, "no-rule"),
+    "client|kill": ("CLIENT", "KILL", "ID", 0),
+    "shutdown": ("SHUTDOWN", "ABORT"),
+}
+"""By what it takes to turn a sentinel to another master, or to stop it: a call that does neither, tried on a real one.
+
+Only trying tells: who may not ask for his rights may have them all the same.
+"""
+
 _REMEMBERED = 256
 
 

@@ -1,11 +1,11 @@
-"""Whether a node is fit for tenants: its version, the operator's rights on it, and what everybody's rights undo."""
+"""Whether a server is fit for tenants: its version, the operator's rights on it, and what everybody's rights undo."""
 
 from collections.abc import Mapping
 
 from matrixhub.backends.contract import Finding
 from matrixhub.backends.redis.acl import fields
-from matrixhub.backends.redis.commands import ADMIN, Vocabulary
-from matrixhub.backends.redis.node import Facts, Node, Reply
+from matrixhub.backends.redis.commands import ADMIN, SENTINEL_POWERS, Vocabulary
+from matrixhub.backends.redis.node import Facts, Node, Reply, denied
 from matrixhub.errors import Rejected
 
 KEYS_TO_REMOVE = "~tenant:*"
@@ -36,6 +36,20 @@ def check(node: Node, facts: Facts) -> list[Finding]:
         )
         findings.append(Finding("ScriptsWithheld", text))
     return findings
+
+
+def check_sentinel(stranger: Node) -> list[Finding]:
+    """What those who come without a login, tenants among them, can do to the sentinel beyond asking is found."""
+    replies = stranger.call(list(SENTINEL_POWERS.values()))
+    open_to_all = [name for name, reply in zip(SENTINEL_POWERS, replies, strict=True) if not denied(reply)]
+    if not open_to_all:
+        return []
+    text = (
+        f"the sentinel at {stranger.name} lets anybody without a password call {', '.join(open_to_all)}: "
+        "whoever names it another master is sent everybody's login; "
+        "ACL SETUSER default reset $(cat manifests/admin-rights/sentinel.acl), as docs/operations.md has it"
+    )
+    return [Finding("SentinelOpen", text)]
 
 
 def _require(node: Node, me: str, mine: Mapping[str, Reply], vocabulary: Vocabulary) -> None:

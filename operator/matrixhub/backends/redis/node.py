@@ -162,7 +162,7 @@ class Node:
                 "put the right `username` and `password` there",
             ) from error
         except redis.exceptions.NoPermissionError as error:
-            user, command = self._login.username, re.search(r"'([\w|-]+)' command", str(error))
+            user, command = self._login.username or "default", re.search(r"'([\w|-]+)' command", str(error))
             raise Rejected(
                 "PermissionDenied",
                 f"redis at {self.name}: {error}; ACL SETUSER {user} {f'+{command[1]}' if command else '~tenant:*'}",
@@ -181,6 +181,11 @@ class Node:
             if word == "MISCONF":
                 raise Transient("WritesRefused", f"redis at {self.name} refuses writes: {error}") from error
             raise
+
+
+def denied(reply: Reply) -> bool:
+    """Whether the user lacks the right to call this."""
+    return isinstance(reply, redis.exceptions.NoPermissionError)
 
 
 def moved(reply: Reply) -> bool:

@@ -93,6 +93,11 @@ class Topology:
             return self._first(seeds, self._ask_cluster, "node")
         return seeds
 
+    def sentinels(self) -> tuple[Node, ...]:
+        """Connections to the sentinels without a login, as a stranger has them; none in another mode."""
+        listed = self._spec.nodes if self._spec.mode == "sentinel" else ()
+        return tuple(self._stranger(*address(text)) for text in listed)
+
     def node(self, member: Member) -> Node:
         """The connection to a member, kept from call to call."""
         return self._node(member.host, member.port, self._login)
@@ -101,6 +106,9 @@ class Topology:
         """All connections are closed."""
         while self._nodes:
             self._nodes.popitem()[1].close()
+
+    def _stranger(self, host: str, port: int) -> Node:
+        return self._node(host, port, replace(self._login, username=None, password=None))
 
     def _node(self, host: str, port: int, login: Login) -> Node:
         key = (host, port, login.username is not None)
@@ -137,7 +145,7 @@ class Topology:
         """Sentinels often ask for no password; one that does is given the admin's."""
         name = self._spec.master_name or ""
         questions = [("SENTINEL", "MASTER", name), ("SENTINEL", "REPLICAS", name)]
-        sentinel = self._node(seed.host, seed.port, replace(self._login, username=None, password=None))
+        sentinel = self._stranger(seed.host, seed.port)
         try:
             replies = sentinel.call(questions)
         except Rejected:
