@@ -153,8 +153,9 @@ class World:
         made.start()
         return made
 
-    def relay(self) -> "RelayProcess":
-        made = RelayProcess(self)
+    def relay(self, postgres: int = 0) -> "RelayProcess":
+        """`postgres`: the port at which it finds Postgres, where that is not Postgres' own."""
+        made = RelayProcess(self, postgres)
         self._left.append(made.end)
         made.start()
         return made
@@ -254,9 +255,11 @@ class Gateway(Process):
 class RelayProcess(Process):
     """`matrixhub relay`, told what the operator's pods are told, and publishing to the world's first gateway."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, postgres: int = 0) -> None:
         self.port = free_port()
         told = json.loads(workload.config(world.cluster, f"127.0.0.1:{world.publishing.port}")) | {"port": self.port}
+        if postgres:
+            told["apps"] |= {"host": "127.0.0.1", "port": postgres}
         file = world.folder / f"relay-{self.port}.json"
         file.write_text(json.dumps(told), encoding="utf-8")
         logins = {

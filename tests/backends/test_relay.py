@@ -8,6 +8,7 @@ import pytest
 from tests.backends.kafka_clients import send
 from tests.backends.relay_world import DOMAIN, PATIENCE, World, world_on
 from tests.patience import until
+from tests.wire import Wire
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Phase
@@ -264,6 +265,19 @@ def test_over_its_limits_a_tenant_waits_and_loses_nothing(world: World) -> None:
     browser.wait_for(range(150))
     assert relay.metric("matrixhub_relay_retries_total") > 0
     assert relay.metric("matrixhub_relay_dead_letters_total") == 0
+
+
+def test_a_connection_to_postgres_that_falls_silent_holds_up_nobodys_events(world: World) -> None:
+    with Wire(world.stand["PGHOST"], int(world.stand["PGPORT"])) as way:
+        world.relay(postgres=way.port)
+        browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}
+        world.produce(ONE, range(30))
+        browsers[ONE].wait_for(range(30))
+        way.stall()
+        world.produce(TWO, range(30))
+        browsers[TWO].wait_for(range(30))
+        world.produce(ONE, range(30, 60))
+        browsers[ONE].wait_for(range(30, 60))
 
 
 def test_a_new_tenants_first_record_arrives_within_seconds(world: World) -> None:
