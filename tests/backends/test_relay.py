@@ -1,5 +1,6 @@
 """The relay between a real Kafka and a real gateway: nothing is lost or overtakes, one tenant's trouble is its own."""
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -223,6 +224,38 @@ def test_a_record_too_large_for_a_dead_letter_leaves_one_that_says_where_it_is(w
     assert (letter.value, letter.key) == (b"", None)
     assert (told["reason"], told["topic"], told["partition"], told["offset"]) == ("TooLarge", topic, "0", "0")
     assert relay.metric("matrixhub_relay_retries_total") == 0
+
+
+def test_what_transactions_leave_behind_waits_for_nobody(world: World) -> None:
+    world.relay()
+    browser = world.browser(ONE)
+    topic = naming.topic(ONE, DOMAIN, "posted")
+    producer = world.hub.login(ONE).producer(transactional_id=f"{ONE}.results")
+    producer.init_transactions()
+    for numbers, outcome in ((range(30), "commit"), (range(30, 90), "abort"), (range(90, 91), "commit")):
+        producer.begin_transaction()
+        for number in numbers:
+            producer.send(topic, json.dumps({"number": number}).encode(), partition=number % 2)
+        producer.flush(timeout=20)
+        getattr(producer, f"{outcome}_transaction")()
+    # Nothing but what was taken back is in the third partition.
+    producer.begin_transaction()
+    producer.send(topic, b"never", partition=2)
+    producer.flush(timeout=20)
+    producer.abort_transaction()
+    browser.wait_for(range(30))
+    browser.wait_for(range(90, 91))
+    assert browser.seen["posted"].count(90) == 1
+    assert len(browser.texts) == 31
+    group = world.hub.root.consumer(group_id=naming.relay(world.cluster.key), enable_auto_commit=False)
+    partitions = [TopicPartition(topic, number) for number in range(3)]
+
+    def at_the_end() -> bool:
+        committed = {partition: group.committed(partition) for partition in partitions}
+        assert committed == group.end_offsets(partitions)
+        return True
+
+    until(at_the_end, PATIENCE, "the group's being at the end")
 
 
 def test_a_suspended_tenants_records_wait_and_nobody_elses(world: World) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrixhub.errors import Unreachable
-from matrixhub.relay.batches import Reading, Unreadable
+from matrixhub.relay.batches import Batches, Reading, Unreadable
 from matrixhub.relay.driver import (
     AsyncConsumerRebalanceListener,
     KafkaConsumer,
@@ -18,6 +18,7 @@ from matrixhub.relay.driver import (
     connection,
     forget,
     opened,
+    position,
     read_through,
     tune,
 )
@@ -82,9 +83,13 @@ resumed (`Fetcher.fetched_records` looks for parked batches only before the firs
 
 @dataclass(frozen=True)
 class Turn:
-    """What one turn brought: records by partition, in order, and whether the offsets were committed."""
+    """What one turn brought: records by partition, in order, and whether the offsets were committed.
+
+    `reached`: by partition of which something was read, the offset before which all of its records were brought.
+    """
 
     records: Mapping[Partition, Sequence[Record]] = field(default_factory=dict)
+    reached: Mapping[Partition, int] = field(default_factory=dict)
     committed: bool = False
 
 
@@ -114,6 +119,8 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         self._out_since: float | None = None
         self._pace = Pace()
         self._reading = Reading()
+        self._begun: dict[Partition, int] = {}
+        """Where this turn's reading of each partition began."""
         self.settled = False
         """Whether its group has taken this member in: a rebalance is everyday work, and ends within `JOIN_SECONDS`."""
 
@@ -126,7 +133,7 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         try:
             if self._client is None:
                 self._client = opened(KafkaConsumer, self._settings)
-                read_through(self._client, self._reading.batches)
+                read_through(self._client, self._found)
                 self._client.subscribe(pattern=self._topics, listener=self)
                 self._out_since = time.monotonic()
             self._obey(orders)
@@ -134,12 +141,23 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
             wait = RESTING_MILLISECONDS if resting else TURN_MILLISECONDS
             tune(self._client, wait, int(1000 * self._pace.every(time.monotonic())))
             self._reading.begin()
+            self._begun.clear()
             fetched = self._client.poll(timeout_ms=wait)
         except (KafkaError, OSError) as error:
             self.close()
             raise Unreachable(f"kafka does not answer: {type(error).__name__}: {error}") from error
         self._begin_anew_when_forgotten()
-        return Turn({_pair(at): [_record(found) for found in batch] for at, batch in fetched.items()}, committed)
+        records = {_pair(at): [_record(found) for found in batch] for at, batch in fetched.items()}
+        return Turn(records, self._reached(), committed)
+
+    def _found(self, partition: Partition, offset: int, found: Any) -> Batches:
+        self._begun.setdefault(partition, offset)
+        return self._reading.batches(partition, found)
+
+    def _reached(self) -> dict[Partition, int]:
+        """Also of partitions that brought no record: a transaction's marker, and what it took back, takes offsets."""
+        ends = {partition: position(self._client, partition) for partition in self._begun}
+        return {at: end for at, end in ends.items() if end is not None and end != self._begun[at]}
 
     def _begin_anew_when_forgotten(self) -> None:
         """A member that is out of its group has not been so for long. Raises Unreachable when it has."""

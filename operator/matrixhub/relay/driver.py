@@ -70,16 +70,23 @@ def tune(consumer: Any, wait_milliseconds: int, look_milliseconds: int) -> None:
     consumer._cluster.config["metadata_max_age_ms"] = look_milliseconds  # noqa: SLF001
 
 
-def read_through(consumer: Any, batches: Callable[[tuple[str, int], Any], Any]) -> None:
-    """What the consumer finds in its fetches it reads from what `batches` makes of each partition's."""
+def read_through(consumer: Any, batches: Callable[[tuple[str, int], int, Any], Any]) -> None:
+    """What the consumer finds in its fetches it reads from what `batches` makes of a partition's, from an offset on."""
     fetcher = consumer._fetcher  # noqa: SLF001
     records = fetcher.PartitionRecords
 
     def through(offset: int, at: Any, found: Any, **options: Any) -> Any:
-        return records(offset, at, batches((at.topic, at.partition), found), **options)
+        return records(offset, at, batches((at.topic, at.partition), offset, found), **options)
 
     # The driver looks the class up at each fetch, and asks what it is given for `next_batch` alone.
     fetcher.PartitionRecords = through
+
+
+def position(consumer: Any, partition: tuple[str, int]) -> int | None:
+    """Where the consumer's next fetch begins: behind all that it handed out, and what no consumer is handed."""
+    # The driver's public word for it may wait for the broker.
+    state = consumer._subscription.assignment.get(TopicPartition(*partition))  # noqa: SLF001
+    return state.position.offset if state is not None and state.position is not None else None
 
 
 def forget(consumer: Any) -> None:
@@ -109,6 +116,7 @@ __all__ = [
     "decode_varint",
     "forget",
     "opened",
+    "position",
     "read_through",
     "tune",
 ]

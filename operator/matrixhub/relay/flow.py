@@ -137,6 +137,16 @@ class Flow:
             lane.offer(records)
             self._touch(lane)
 
+    def reach(self, partition: Partition, offset: int) -> None:
+        """All records before the offset were offered: once they are settled, it is committed."""
+        lane = self._lanes.get(partition)
+        if lane is None:
+            return
+        before = lane.position
+        lane.reach(offset)
+        if lane.position != before:
+            self._uncommitted.add(partition)
+
     def due(self, now: float) -> list[Step]:
         """Steps that begin now. Each is to be settled, whatever becomes of it."""
         if now < self._gateway_until:
@@ -243,7 +253,7 @@ class Flow:
         return shut or len(lane.records) >= most
 
     def offsets(self) -> dict[Partition, int]:
-        """What is to be committed: by partition, the offset after the last settled record."""
+        """What is to be committed: by partition, the offset before which everything is settled."""
         lanes = (self._lanes[partition] for partition in self._uncommitted)
         return {lane.partition: lane.position for lane in lanes if lane.position is not None}
 

@@ -54,7 +54,9 @@ class Lane:
     """What of `size` is in the sum over all lanes."""
     busy: Step | None = None
     position: int | None = None
-    """The offset after the last settled record."""
+    """The offset before which everything is settled."""
+    reached: int = 0
+    """The offset before which Kafka handed out all that is a record."""
     alone: int = 0
     """How many records are to be published one by one, because a request with all of them was refused."""
     refused: tuple[int, Poison] | None = None
@@ -91,13 +93,20 @@ class Lane:
             self.records.extend(records)
             self.size += sum(record.size for record in records)
 
+    def reach(self, offset: int) -> None:
+        """What lies between the records that were offered and this offset is none: markers, and what was taken back."""
+        if self.rewind is None:
+            self.reached = offset
+            if not self.records:
+                self.position = offset
+
     def park(self) -> None:
         """Nothing waits here that isn't under way, and nothing more is fetched."""
         self.parked = True
         if self.records and self.busy is None:
             self._again_from(self.records[0].offset)
             self.records.clear()
-            self.size = 0
+            self.size = self.reached = 0
 
     def _again_from(self, offset: int) -> None:
         self.rewind = offset if self.rewind is None else min(self.rewind, offset)
@@ -122,7 +131,8 @@ class Lane:
         for record in step.records:
             self.records.popleft()
             self.size -= record.size
-        self.position = step.records[-1].offset + 1
+        after = step.records[-1].offset + 1
+        self.position = after if self.records else max(after, self.reached)
         self.alone = max(0, self.alone - len(step.records))
 
     def isolate(self, step: Step, message: str) -> None:

@@ -97,6 +97,8 @@ class Relay:
             self._committed = now
         for partition, records in turn.records.items():
             self._flow.offer(partition, records)
+        for partition, offset in turn.reached.items():
+            self._flow.reach(partition, offset)
         self._begin()
 
     def _begin(self) -> None:

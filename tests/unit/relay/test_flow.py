@@ -108,6 +108,43 @@ def test_as_long_as_the_gateway_asks_for():
     assert relay.orders(7.0).resume == {(GREEN, 0)}
 
 
+def test_what_no_consumer_is_handed_is_committed_once_all_before_it_is_settled():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(offset) for offset in range(4)])
+    relay.reach(lane, 6)
+    [first] = relay.due(0.0)
+    relay.settle(first, DONE, 0.0)
+    assert relay.offsets() == {lane: 3}
+    [second] = relay.due(0.0)
+    relay.reach(lane, 7)
+    assert relay.offsets() == {lane: 3}
+    relay.settle(second, DONE, 0.0)
+    assert relay.offsets() == {lane: 7}
+    relay.committed({lane: 7})
+    relay.reach(lane, 9)
+    assert relay.offsets() == {lane: 9}
+    assert relay.revoke([lane]) == {lane: 9}
+
+
+def test_nothing_is_committed_beyond_records_that_were_let_go_of():
+    lane = (GREEN, 0)
+    relay = flow(lane)
+    relay.offer(lane, [record(0), record(1)])
+    relay.reach(lane, 5)
+    [step] = relay.due(0.0)
+    relay.settle(step, LIMITED, 0.0)
+    relay.reach(lane, 6)
+    assert relay.offsets() == {}
+    assert relay.orders(0.0).rewind == {lane: 0}
+    relay.orders(1e9)
+    relay.offer(lane, [record(0)])
+    relay.reach(lane, 1)
+    [step] = relay.due(1e9)
+    relay.settle(step, DONE, 1e9)
+    assert relay.offsets() == {lane: 1}
+
+
 def test_a_closed_tenant_waits_until_it_is_woken():
     lane = (GREEN, 0)
     relay = flow(lane)
