@@ -69,6 +69,16 @@ class Gateways:
         uid: str = self.get("realtimecluster", "main")["metadata"]["uid"]
         return uid
 
+    def make_tenant(self, name: str, cluster: str) -> None:
+        """The API server knows the Tenant; nobody works for it."""
+        manifest = {
+            "apiVersion": naming.API_VERSION,
+            "kind": "Tenant",
+            "metadata": {"name": name},
+            "spec": {"clusterRef": {"namespace": self.namespace, "name": cluster}},
+        }
+        self.kubectl("create", "-f", "-", text=json.dumps(manifest))
+
     def kubectl(self, *words: str, text: str | None = None) -> str:
         done = subprocess.run(
             ["kubectl", "--kubeconfig", self._kubeconfig, *words],
@@ -268,6 +278,25 @@ def test_the_app_that_probes_ask_for_is_there_and_comes_back(gateways: Gateways)
     assert gateways.client.prepare().repaired == ("Set the app that the gateways' probes ask for",)
     assert gateways.rows()["1"]["enabled"] is True
     assert gateways.client.prepare().repaired == ()
+
+
+def test_gateways_that_are_put_back_have_no_apps_of_tenants_that_went_meanwhile(
+    gateways: Gateways,
+) -> None:
+    stays, goes, elsewhere = (f"{gateways.namespace}-{name}" for name in ("stays", "goes", "elsewhere"))
+    gateways.make_tenant(stays, "main")
+    gateways.make_tenant(elsewhere, "another")
+    try:
+        gateways.converge(*map(gateways.wish, (stays, goes, elsewhere)))
+        before = gateways.rows()
+        returned = Client(gateways.cluster, gateways.account, gateways.api)
+        assert returned.prepare().repaired == ("Removed apps whose Tenants are gone: 2",)
+        assert returned.prepare().repaired == ()
+        returned.close()
+        assert gateways.rows() == {identity: before[identity] for identity in ("1", naming.app_id(stays))}
+    finally:
+        gateways.kubectl("delete", "tenant", stays, elsewhere)
+        gateways.converge(*(gateways.wish(name, Phase.DELETED) for name in (stays, goes, elsewhere)))
 
 
 def test_the_workload_stands_and_its_drift_is_repaired(gateways: Gateways) -> None:

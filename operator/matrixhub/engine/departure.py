@@ -7,7 +7,8 @@ from collections.abc import Callable
 from matrixhub.api import naming
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import SECRET, TENANT
+from matrixhub.kube.residents import residents
+from matrixhub.kube.resources import SECRET
 
 log = logging.getLogger(__name__)
 
@@ -65,5 +66,4 @@ class Departure:
 
     def _inhabited(self, cluster: str) -> bool:
         """Whether a Tenant names the RealtimeCluster."""
-        references = (tenant["spec"]["clusterRef"] for tenant in self._api.list(TENANT))
-        return any(f"{each['namespace']}/{each['name']}" == cluster for each in references)
+        return any(residents(self._api, cluster))

@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import psycopg
 from psycopg import errors, sql
@@ -59,6 +59,18 @@ class Apps:
         """By id, the apps that there are: one query."""
         with self._connected() as connection:
             return self._read(connection, ids)
+
+    def ids(self) -> frozenset[str]:
+        """The ids of all apps that there are."""
+        with self._connected() as connection:
+            query = sql.SQL(table.IDS).format(table=self._table).as_string(connection)
+            return frozenset(row["id"] for row in ask(connection, {"ids": query}, {})["ids"])
+
+    def clear(self, ids: Collection[str]) -> None:
+        """There are no apps with these ids."""
+        with self._connected() as connection:
+            query = sql.SQL(table.CLEAR).format(table=self._table).as_string(connection)
+            ask(connection, {"cleared": query}, {"ids": list(ids)})
 
     def apply(self, plans: Mapping[str, tuple[Action, ...]]) -> dict[str, Applied]:
         """All plans in one round trip; one by one when that is refused, so that each tenant has its own error.

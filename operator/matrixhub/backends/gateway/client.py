@@ -11,7 +11,7 @@ from matrixhub.backends.gateway import workload
 from matrixhub.backends.gateway.apps import Apps
 from matrixhub.backends.gateway.bus import Bus
 from matrixhub.backends.gateway.desired import CANARY, binding, desired, section, stores
-from matrixhub.backends.gateway.plan import Action, plan
+from matrixhub.backends.gateway.plan import Action, orphans, plan
 from matrixhub.backends.gateway.recreation import Recreation
 from matrixhub.backends.gateway.state import State
 from matrixhub.errors import BackendError
@@ -19,6 +19,7 @@ from matrixhub.kube.client import KubeApi
 from matrixhub.kube.contents import Contents, read
 from matrixhub.kube.manifests import tag
 from matrixhub.kube.mounts import Mounted, trusted
+from matrixhub.kube.residents import residents
 from matrixhub.kube.workload import keep, rollout
 
 
@@ -43,8 +44,11 @@ class Client:
         self._recreation = Recreation(api, cluster, self._stores_let_in)
 
     def prepare(self) -> Survey:
-        """The table stands, the workload is as it should be, and what keeps gateways from being ready is told."""
-        repaired = self._connected().prepare()
+        """The table stands, without apps of Tenants that are gone, and the workload is as it should be.
+
+        What keeps gateways from being ready is told.
+        """
+        repaired = self._connected().prepare() + self._cleared()
         contents = self._contents(workload.mounted(self._cluster))
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
         repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
@@ -82,6 +86,16 @@ class Client:
         """The connection is closed."""
         if self._apps is not None:
             self._apps.close()
+
+    def _cleared(self) -> tuple[str, ...]:
+        """No app is left of Tenants that went while the gateways were out of the spec; what was done."""
+        apps = self._connected()
+        # The apps first: whoever comes between the two answers is in the second.
+        gone = orphans(apps.ids(), residents(self._api, self._cluster.key))
+        if not gone:
+            return ()
+        apps.clear(gone)
+        return (f"Removed apps whose Tenants are gone: {len(gone)}",)
 
     def _connected(self) -> Apps:
         if self._apps is None:

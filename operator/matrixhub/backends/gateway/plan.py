@@ -1,8 +1,11 @@
 """The steps from a tenant's app on the gateways to what it should be. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from matrixhub.api import naming
 from matrixhub.backends.contract import Credential
+from matrixhub.backends.gateway.desired import CANARY
 from matrixhub.backends.gateway.state import App, State
 
 
@@ -51,6 +54,11 @@ def renewed(action: Action, credential: Credential) -> Action:
         return action
     secret = credential.password if action.app.enabled else None
     return replace(action, app=replace(action.app, key=credential.username, secret=secret))
+
+
+def orphans(ids: Iterable[str], tenants: Iterable[str]) -> frozenset[str]:
+    """Those of the apps' ids that belong to none of the tenants, nor to the probes."""
+    return frozenset(ids) - {CANARY} - {naming.app_id(tenant) for tenant in tenants}
 
 
 def _changes(desired: State, want: App, have: App | None) -> str:

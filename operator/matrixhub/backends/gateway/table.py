@@ -60,6 +60,8 @@ def _set(*changed: str) -> str:
 SET = _set(*_COLUMNS[1:])
 LOCK = _set(*(name for name in _COLUMNS[1:] if name != "key"))
 """The key of an app that is there is left alone, so that no other app's key can keep it open."""
+IDS = "SELECT id FROM {table}"
+CLEAR = "DELETE FROM {table} WHERE id = ANY(%(ids)s) RETURNING id"
 REMOVE = "DELETE FROM {table} WHERE id = %(id)s"
 
 
