@@ -41,6 +41,8 @@ class Client:
         self._new_app = new_app
         self._spec = section(cluster)
         self._apps: Apps | None = None
+        self._swept = False
+        """Whether it was looked for apps of Tenants that are gone: while this client lives, none go without it."""
         self._recreation = Recreation(api, cluster, self._stores_let_in)
 
     def prepare(self) -> Survey:
@@ -48,7 +50,7 @@ class Client:
 
         What keeps gateways from being ready is told.
         """
-        repaired = self._connected().prepare() + self._cleared()
+        repaired = self._connected().prepare() + (() if self._swept else self._sweep())
         contents = self._contents(workload.mounted(self._cluster))
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
         repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
@@ -87,15 +89,15 @@ class Client:
         if self._apps is not None:
             self._apps.close()
 
-    def _cleared(self) -> tuple[str, ...]:
+    def _sweep(self) -> tuple[str, ...]:
         """No app is left of Tenants that went while the gateways were out of the spec; what was done."""
         apps = self._connected()
         # The apps first: whoever comes between the two answers is in the second.
         gone = orphans(apps.ids(), residents(self._api, self._cluster.key))
-        if not gone:
-            return ()
-        apps.clear(gone)
-        return (f"Removed apps whose Tenants are gone: {len(gone)}",)
+        if gone:
+            apps.clear(gone)
+        self._swept = True
+        return (f"Removed apps whose Tenants are gone: {len(gone)}",) if gone else ()
 
     def _connected(self) -> Apps:
         if self._apps is None:
