@@ -15,7 +15,7 @@ RETRY = 5.0
 
 
 class Clearance:
-    """Takes workloads away one after the other; runs until cancelled.
+    """Takes workloads away, none waiting for another to be gone; runs until cancelled.
 
     `wanted` says of a RealtimeCluster's key and a component whether it is to run after all.
     """
@@ -36,23 +36,24 @@ class Clearance:
         while True:
             await self._woken.wait()
             self._woken.clear()
-            while self._due:
-                cluster, component = next(iter(self._due))
-                if not self._wanted(cluster, component):
-                    await self._clear(cluster, component)
-                self._due.pop((cluster, component), None)
+            for each in list(self._due):
+                del self._due[each]  # before: what is added meanwhile is due anew
+                if not await self._cleared(*each):
+                    self._due[each] = None
+            if self._due:
+                await asyncio.sleep(RETRY)
+                self._woken.set()
 
-    async def _clear(self, cluster: str, component: str) -> None:
-        """Until nothing is found any more: a worker that was just dismissed may still end what it had begun."""
+    async def _cleared(self, cluster: str, component: str) -> bool:
+        """Whether nothing was found any more: a worker that was just dismissed may still end what it had begun."""
+        if self._wanted(cluster, component):
+            return True
         namespace, _, name = cluster.partition("/")
-        while not self._wanted(cluster, component):
-            try:
-                gone = await asyncio.to_thread(clear, self._api, namespace, name, component)
-            except BackendError as error:
-                log.warning("Cannot take away the %s of %s: %s", component, cluster, error.message)
-            else:
-                if not gone:
-                    return
-                for sentence in gone:
-                    log.info("%s", sentence, extra={"cluster": cluster})
-            await asyncio.sleep(RETRY)
+        try:
+            gone = await asyncio.to_thread(clear, self._api, namespace, name, component)
+        except BackendError as error:
+            log.warning("Cannot take away the %s of %s: %s", component, cluster, error.message)
+            return False
+        for sentence in gone:
+            log.info("%s", sentence, extra={"cluster": cluster})
+        return not gone

@@ -60,13 +60,18 @@ def _stamped(manifest: Manifest) -> Manifest:
 
 
 def clear(api: KubeApi, namespace: str, cluster: str, component: str) -> tuple[str, ...]:
-    """Nothing is left of what the RealtimeCluster runs as this component; a sentence for each object that was."""
+    """What the RealtimeCluster runs as this component goes or is gone; a sentence for each object that was told to go.
+
+    One that does not go, such as a Service whose load balancer the cloud keeps, is told of once.
+    """
     labels = {**naming.workload_labels(component, cluster), **naming.MANAGED_BY, naming.CLUSTER_LABEL: cluster}
     selector = naming.selector(labels)
     gone = []
     for resource in WORKLOAD:
         for found in list(api.list(resource, namespace, selector)):
             metadata = found["metadata"]
+            if "deletionTimestamp" in metadata:
+                continue
             api.delete(resource, metadata["name"], namespace, metadata["uid"])
             gone.append(f"deleted {resource.kind} {namespace}/{metadata['name']}")
     return tuple(gone)

@@ -6,7 +6,7 @@ import pytest
 from tests.patience import soon
 
 from matrixhub.engine import clearance
-from matrixhub.errors import Unreachable
+from matrixhub.errors import Rejected, Unreachable
 
 
 class Cluster:
@@ -16,6 +16,7 @@ class Cluster:
         self.away = away
         self.objects = {("hub", "main", component): number for component, number in objects.items()}
         self.wanted: set[str] = set()
+        self.refused: set[str] = set()
 
     @property
     def components(self) -> set[str]:
@@ -27,6 +28,8 @@ class Cluster:
         if self.away:
             self.away -= 1
             raise Unreachable("away")
+        if of[2] in self.refused:
+            raise Rejected("PermissionDenied", "not these")
         if not self.objects[of[0], of[1], of[2]]:
             return ()
         self.objects[of[0], of[1], of[2]] -= 1
@@ -69,3 +72,10 @@ def test_what_comes_back_goes_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """As when a worker that was just dismissed ends what it had begun."""
     world = Cluster(gateway=3)
     run(world, monkeypatch, "gateway", until=lambda: not world.components)
+
+
+def test_what_cannot_be_taken_away_keeps_nothing_else_from_going(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Cluster(gateway=1, relay=2)
+    world.refused.add("gateway")
+    run(world, monkeypatch, "gateway", "relay", until=lambda: "relay" not in world.components)
+    assert world.components == {"gateway"}
