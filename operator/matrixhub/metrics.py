@@ -151,8 +151,7 @@ TENANT_LAG = Sheet(
     ["tenant", "domain", "cluster", "workload"],
 )
 
-_OF_CLUSTERS = (
-    BACKEND_UP,
+_OF_WORKLOADS = (
     SCALING_REPLICAS,
     SCALING_DESIRED,
     SCALING_WANTED,
@@ -161,15 +160,27 @@ _OF_CLUSTERS = (
     SCALING_TROUBLE,
     SCALING_DECISIONS,
     SCALING_STEPS,
-    GATEWAY_CONNECTIONS,
-    GATEWAY_CAPACITY,
     CONSUMER_LAG,
-    AUDIT_RECORDS,
-    AUDIT_DROPPED,
 )
+_OF_GATEWAYS = (GATEWAY_CONNECTIONS, GATEWAY_CAPACITY)
+_OF_CLUSTERS = (*_OF_WORKLOADS, *_OF_GATEWAYS, BACKEND_UP, AUDIT_RECORDS, AUDIT_DROPPED)
 
 
 def forget(cluster: str) -> None:
     """The RealtimeCluster `namespace/name` has no series any more."""
-    for family in _OF_CLUSTERS:
-        family.remove_by_labels({"cluster": cluster})
+    _forget(_OF_CLUSTERS, cluster=cluster)
+
+
+def forget_workload(cluster: str, workload: str) -> None:
+    """The workload that the RealtimeCluster scaled has no series any more."""
+    _forget(_OF_WORKLOADS, cluster=cluster, workload=workload)
+
+
+def forget_gateways(cluster: str) -> None:
+    """The sockets on the RealtimeCluster's gateways have no series any more."""
+    _forget(_OF_GATEWAYS, cluster=cluster)
+
+
+def _forget(families: Iterable[Counter | Gauge], **labels: str) -> None:
+    for family in families:
+        family.remove_by_labels(labels)

@@ -18,7 +18,7 @@ from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import POD
 from matrixhub.scaling import gateways, workloads
-from matrixhub.scaling.report import Load, Report, Scaled, measure
+from matrixhub.scaling.report import Load, Report, Scaled, lags, measure
 from matrixhub.scaling.samples import GatewaySample, Group, Missing
 from matrixhub.scaling.sources import groups
 from matrixhub.scaling.sources.gateways import GatewaySource
@@ -50,6 +50,8 @@ class _Memory:
     cluster: RealtimeCluster
     histories: dict[str, Any] = field(default_factory=dict)
     turns: dict[Load, _Turn] = field(default_factory=lambda: {load: _Turn() for load in Load})
+    measured: dict[Load, Report] = field(default_factory=dict)
+    """By load, what is in the metrics."""
     session: Session | None = None
     kafka: KafkaBackend | None = None
     """What the session was made from."""
@@ -95,9 +97,11 @@ class Scaler:
         self._known[cluster.key] = _Memory(cluster)
 
     def forget(self, key: str) -> None:
-        """The RealtimeCluster is gone."""
+        """The RealtimeCluster is scaled no more, and no metric says that it is."""
         if memory := self._known.pop(key, None):
             self._release(memory)
+            for load in list(memory.measured):
+                self._measure(memory, load, Report())
 
     def _release(self, memory: _Memory) -> None:
         """Nobody looks at it any more: its session is closed, after the look in progress if there is one."""
@@ -123,9 +127,10 @@ class Scaler:
         began, turn = time.monotonic(), memory.turns[load]
         try:
             report = await asyncio.get_running_loop().run_in_executor(
-                self._threads[load], self._look, memory, load, frozenset(self._tenants(key))
+                self._threads[load], self._looks[load], memory, frozenset(self._tenants(key))
             )
             if self._known.get(key) is memory:
+                self._measure(memory, load, report)
                 self._report(key, load, report)
         except Exception:  # a bug over one RealtimeCluster keeps no other from being scaled
             log.exception("Failed to scale RealtimeCluster %s", key)
@@ -136,11 +141,10 @@ class Scaler:
             if self._known.get(key) is not memory:
                 self._release(memory)
 
-    def _look(self, memory: _Memory, load: Load, tenants: frozenset[str]) -> Report:
-        """At one load of one RealtimeCluster, in a thread of that load's."""
-        report = self._looks[load](memory, tenants)
-        measure(memory.cluster.key, report)
-        return report
+    def _measure(self, memory: _Memory, load: Load, report: Report) -> None:
+        """In the event loop: a RealtimeCluster that went during the look leaves no series behind."""
+        measure(memory.cluster.key, report, memory.measured.get(load, Report()))
+        memory.measured[load] = report
 
     def _look_at_connections(self, memory: _Memory, _: frozenset[str]) -> Report:
         workload = workloads.gateways(memory.cluster)
@@ -155,9 +159,8 @@ class Scaler:
             memory.close()
             memory.kafka = cluster.spec.kafka
         consumers = workloads.consumers(cluster)
-        return Report(
-            tuple(self._scale(memory, each, self._group(memory, cluster, each, tenants)) for each in consumers)
-        )
+        scaled = tuple(self._scale(memory, each, self._group(memory, cluster, each, tenants)) for each in consumers)
+        return Report(scaled, lags=lags(scaled))
 
     def _scale(self, memory: _Memory, workload: Gateways | Consumers, sample: Any) -> Scaled:
         """The decision on one workload, carried out."""

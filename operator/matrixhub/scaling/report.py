@@ -1,6 +1,6 @@
 """What one look at a RealtimeCluster came to, and how it is measured."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -75,11 +75,20 @@ class Report:
 
     scaled: tuple[Scaled, ...] = ()
     seen: Seen | None = None
+    lags: Mapping[str, int] = field(default_factory=dict)
+    """By workload, the records that wait for it."""
 
     @property
     def carried_out(self) -> Self:
         """The same once it is told."""
         return replace(self, scaled=tuple(each.carried_out for each in self.scaled))
+
+
+def lags(scaled: Iterable[Scaled]) -> dict[str, int]:
+    """By workload, the records that wait for it, where they are seen. Some 0.1 s for 60,000 partitions: in a thread."""
+    return {
+        each.name: sum(map(unread, each.sample.partitions)) for each in scaled if isinstance(each.sample, GroupSample)
+    }
 
 
 def joined(reports: Mapping[Load, Report]) -> Report | None:
@@ -90,16 +99,20 @@ def joined(reports: Mapping[Load, Report]) -> Report | None:
     return Report(scaled, reports[Load.CONNECTIONS].seen)
 
 
-def measure(cluster: str, report: Report) -> None:
-    """The inputs and outputs of every decision are in the metrics."""
+def measure(cluster: str, report: Report, before: Report) -> None:
+    """Inputs and outputs of every decision are in the metrics; of what is scaled no more since `before`, nothing is."""
+    for name in {each.name for each in before.scaled} - {each.name for each in report.scaled}:
+        metrics.forget_workload(cluster, name)
+    if before.seen and not report.seen:
+        metrics.forget_gateways(cluster)
     if report.seen:
         metrics.GATEWAY_CONNECTIONS.labels(cluster=cluster).set(report.seen.connections)
         metrics.GATEWAY_CAPACITY.labels(cluster=cluster).set(report.seen.capacity)
+    for name, records in report.lags.items():
+        metrics.CONSUMER_LAG.labels(cluster=cluster, workload=name).set(records)
     for each in report.scaled:
         labels = {"cluster": cluster, "workload": each.name}
         metrics.SCALING_TROUBLE.labels(**labels).set(each.trouble is not None)
-        if isinstance(each.sample, GroupSample):
-            metrics.CONSUMER_LAG.labels(**labels).set(sum(map(unread, each.sample.partitions)))
         if each.bounds:
             metrics.SCALING_MINIMUM.labels(**labels).set(each.bounds.minimum)
             metrics.SCALING_MAXIMUM.labels(**labels).set(each.bounds.maximum)

@@ -1,4 +1,7 @@
-"""Who has the scaler's session with Kafka: the look in progress, and at last the one who closes it."""
+"""Who has the scaler's session with Kafka: the look in progress, and at last the one who closes it.
+
+And what the metrics say: what is scaled, and nothing else.
+"""
 
 import asyncio
 import threading
@@ -7,11 +10,14 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
+from tests.patience import soon
 from tests.unit.scaling.test_workloads import KAFKA, cluster
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.kube.resources import Resource
 from matrixhub.scaling import loop
+from matrixhub.scaling.report import Seen
 from matrixhub.scaling.samples import GroupSample
 
 CONSUMER = {
@@ -58,7 +64,7 @@ class Kafka:
 
 
 class Workloads:
-    """A Kubernetes API in which no consumer runs."""
+    """A Kubernetes API in which nothing runs that could be scaled."""
 
     def replicas(self, resource: Resource, name: str, namespace: str) -> None:
         return None
@@ -162,3 +168,55 @@ def test_another_kafka_gets_a_session_of_its_own(kafka: Kafka) -> None:
 
     asyncio.run(scene())
     assert [session.made_from for session in kafka.sessions] == [main(), elsewhere]
+
+
+def measured() -> set[str]:
+    """The workloads of which the metrics tell; `sockets` stands for the sockets on gateways."""
+    found = set()
+    for family in REGISTRY.collect():
+        for sample in family.samples:
+            if sample.labels.get("cluster") == "hub/main":
+                found.add(sample.labels.get("workload", "sockets"))
+    return found
+
+
+BUSY = {"gateway": {"image": "g"}, "consumers": [CONSUMER, {**CONSUMER, "name": "marks"}]}
+ENDS: dict[str, tuple[Leave, set[str]]] = {
+    "one consumer": (
+        lambda scaler: scaler.watch(cluster(**BUSY | {"consumers": [CONSUMER]})),
+        {"gateway", "sockets", "reports"},
+    ),
+    "the gateways": (lambda scaler: scaler.watch(cluster(**BUSY | {"gateway": None})), {"reports", "marks"}),
+    "everything": (lambda scaler: scaler.forget("hub/main"), set()),
+}
+
+
+@pytest.mark.parametrize(("end", "left"), ENDS.values(), ids=ENDS)
+def test_what_is_no_longer_scaled_is_no_longer_measured(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, end: Leave, left: set[str]
+) -> None:
+    monkeypatch.setattr(loop.GatewaySource, "look", lambda *_: Seen((), {"4711": 3}, whole=True, limit=1000))
+
+    async def scene() -> None:
+        async with scaling(kafka) as scaler:
+            scaler.watch(cluster(**BUSY))
+            await soon(lambda: measured() == {"gateway", "sockets", "reports", "marks"})
+            end(scaler)
+            await soon(lambda: measured() == left)
+            scaler.forget("hub/main")
+
+    asyncio.run(scene())
+
+
+def test_a_look_in_progress_measures_nothing_of_a_realtimecluster_that_went(kafka: Kafka) -> None:
+    async def scene() -> None:
+        kafka.answers.clear()
+        async with scaling(kafka) as scaler:
+            scaler.watch(main())
+            await comes(kafka.asked)
+            scaler.forget("hub/main")
+            kafka.answers.set()
+            await comes(kafka.sessions[0].closed)
+        assert measured() == set()
+
+    asyncio.run(scene())
