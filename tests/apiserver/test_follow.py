@@ -14,7 +14,7 @@ from matrixhub.errors import Transient
 from matrixhub.kube import client
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.follow import follow
-from matrixhub.kube.resources import CONFIG_MAP, NAMESPACE, Manifest
+from matrixhub.kube.resources import CONFIG_MAP, NAMESPACE, Manifest, Resource
 
 Seen = tuple[str, str, str | None]
 
@@ -56,6 +56,50 @@ def test_a_list_then_every_change_and_nothing_else(api: KubeApi, place: str):
     assert seen.get(timeout=10) == ("MODIFIED", "ConfigMap there", "changed")
     api.delete(CONFIG_MAP, "later", place)
     assert seen.get(timeout=10) == ("DELETED", "ConfigMap later", "new")
+    assert seen.empty()
+
+
+class Forgetful(KubeApi):
+    """An API server that tells nothing of what happens until it has `restarted`; then the watch has lost its place."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        super().__init__(kubeconfig)
+        self.restarted = threading.Event()
+
+    def watch(self, resource: Resource, version: str, labels: str = "") -> Iterator[tuple[str, Manifest]]:
+        if not self.restarted.is_set():
+            self.restarted.wait()
+            raise Transient("KubernetesBusy", "too old resource version")
+        yield from super().watch(resource, version, labels)
+
+
+def test_what_vanished_before_a_new_list_is_seen_to_be_gone(api: KubeApi, place: str):
+    seen: queue.Queue[tuple[str, str, str]] = queue.Queue()
+    forgetful = Forgetful(stand_variables()["KUBECONFIG"])
+    uids = {name: api.create(config_map(place, name, "old"))["metadata"]["uid"] for name in ("again", "gone", "stays")}
+
+    def see(change: str, body: Manifest) -> None:
+        metadata = body["metadata"]
+        assert (body["kind"], metadata["namespace"], metadata["labels"]) == ("ConfigMap", place, {"follow": place})
+        seen.put((change, metadata["name"], metadata["uid"]))
+
+    def next_seen(number: int) -> list[tuple[str, str, str]]:
+        return sorted(seen.get(timeout=10) for _ in range(number))
+
+    threading.Thread(target=partial(follow, forgetful, CONFIG_MAP, f"follow={place}", see), daemon=True).start()
+    assert next_seen(3) == [("LISTED", name, uid) for name, uid in uids.items()]
+    for name in ("again", "gone"):
+        api.delete(CONFIG_MAP, name, place)
+    another = api.create(config_map(place, "again", "new"))["metadata"]["uid"]
+    forgetful.restarted.set()
+    assert next_seen(4) == [
+        ("DELETED", "again", uids["again"]),
+        ("DELETED", "gone", uids["gone"]),
+        ("LISTED", "again", another),
+        ("LISTED", "stays", uids["stays"]),
+    ]
+    api.delete(CONFIG_MAP, "again", place)
+    assert next_seen(1) == [("DELETED", "again", another)]
     assert seen.empty()
 
 
