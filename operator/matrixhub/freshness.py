@@ -1,8 +1,11 @@
-"""Whether the watch shows what there is: what the API server lists is compared with it, page by page."""
+"""Whether the watch shows what there is: what the API server lists is compared with it, page by page.
+
+And whether all that it has shown is still there: Kopf lists anew after an HTTP 410, and says nothing of what vanished.
+"""
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +48,11 @@ class Shown:
         """The watch has shown that the object is gone."""
         self._wishes.pop(uid, None)
 
+    @property
+    def uids(self) -> set[str]:
+        """Of everything that is there, as far as the watch has shown."""
+        return set(self._wishes)
+
     def knows(self, metadata: Manifest) -> bool:
         """Whether the watch has shown the object as it is here, or as it was later."""
         known = self._wishes.get(metadata["uid"])
@@ -64,12 +72,13 @@ class Freshness:
     """Compares for ever; meant for a thread of its own.
 
     `listed` once the watch has shown everything that there was at the start; `stuck` names what it does not show.
+    `gone` is called with the uid of what the watch has shown and not withdrawn, though it is there no more.
     """
 
-    def __init__(self, api: KubeApi, shown: Shown, every: float = EVERY) -> None:
+    def __init__(self, api: KubeApi, shown: Shown, gone: Callable[[str], None], every: float = EVERY) -> None:
         self.listed = False
         self.stuck = ""
-        self._api, self._shown, self._every = api, shown, every
+        self._api, self._shown, self._gone, self._every = api, shown, gone, every
         self._unseen: dict[str, _Unseen] = {}
 
     def run(self) -> None:
@@ -86,22 +95,27 @@ class Freshness:
 
     def _compare_all(self) -> None:
         """Every page was compared once: at the start on the spot, later one at a time."""
-        for pause in self._pages():
+        absent = self._shown.uids  # before the first page: what is shown later may be newer than the list
+        for pause in self._pages(absent):
             if self.listed:
                 time.sleep(pause)
                 self._judge(self._every)
+        if self.listed:
+            for uid in absent & self._shown.uids:
+                self._gone(uid)
         while self._unseen and not self.listed:
             time.sleep(SOON)
             self._judge(FIRST_PATIENCE)
         self.listed = True
 
-    def _pages(self) -> Iterator[float]:
-        """What the watch has not shown of each page is unseen; after each the seconds until the next."""
+    def _pages(self, absent: set[str]) -> Iterator[float]:
+        """What is on a page is not absent, and unseen if the watch has not shown it; the seconds until the next."""
         for resource in (REALTIME_CLUSTER, TENANT):
             for page in self._api.pages(resource, metadata_only=True):
                 now = time.monotonic()
                 for item in page["items"]:
                     metadata = item["metadata"]
+                    absent.discard(metadata["uid"])
                     if not self._shown.knows(metadata):
                         self._unseen.setdefault(metadata["uid"], _Unseen(resource, metadata, now))
                 if resource is TENANT:

@@ -39,7 +39,7 @@ from matrixhub.kube.lease import Lease
 from matrixhub.kube.resources import NAMESPACE
 from matrixhub.leader import Candidate
 from matrixhub.owned import Echoes, Guard
-from matrixhub.watch import watch
+from matrixhub.watch import watch, withdrawing
 
 
 def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind, ...]:
@@ -169,7 +169,8 @@ async def _lead(
         resync=config.resync_seconds,
         reporting=Reporting(_trail(config.audit_topic, api) if config.audit_topic else None, config.tenant_metrics),
     )
-    health.freshness = Freshness(KubeApi(timeout=LOOK_TIMEOUT), shown, config.watch_check_seconds)
+    gone = withdrawing(controller, shown)
+    health.freshness = Freshness(KubeApi(timeout=LOOK_TIMEOUT), shown, gone, config.watch_check_seconds)
     engine = asyncio.create_task(controller.run())
     watching = asyncio.create_task(
         watch(controller, shown, config.watch_silence_seconds, enough, lambda: _on_signals(stop))

@@ -1,6 +1,7 @@
 """The informer of Tenants and RealtimeClusters: Kopf turns watches into calls of the controller. It writes nothing."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -45,6 +46,22 @@ def registry(controller: Controller, shown: Shown) -> kopf.OperatorRegistry:
             controller.clusters.seen(body)
 
     return handlers
+
+
+def withdrawing(controller: Controller, shown: Shown) -> Callable[[str], None]:
+    """To be called in any thread with the uid of an object that is gone, of which Kopf says nothing."""
+    loop = asyncio.get_running_loop()
+
+    def withdraw(uid: str) -> None:
+        """The controller knows."""
+        shown.forget(uid)
+        controller.gone(uid)
+
+    def told(uid: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the operator ends
+            loop.call_soon_threadsafe(withdraw, uid)
+
+    return told
 
 
 class NoDiffBase(kopf.DiffBaseStorage):

@@ -4,7 +4,7 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -64,8 +64,8 @@ def tenant(name: str, **spec: str) -> Manifest:
     return {"apiVersion": naming.API_VERSION, "kind": "Tenant", "metadata": {"name": name}, "spec": spec}
 
 
-def compared(api: KubeApi, shown: Shown) -> Freshness:
-    freshness = Freshness(api, shown, EVERY)
+def compared(api: KubeApi, shown: Shown, gone: Callable[[str], None] = lambda _: None) -> Freshness:
+    freshness = Freshness(api, shown, gone, EVERY)
     threading.Thread(target=freshness.run, daemon=True).start()
     return freshness
 
@@ -115,3 +115,21 @@ def test_all_pages_are_compared(api: KubeApi, watch: Watch, monkeypatch: pytest.
     watch.silent = True
     api.patch(TENANT, f"{watch.own}-e", None, {"spec": {"suspended": True}})
     until(lambda: f"{watch.own}-e " in freshness.stuck, 20)
+
+
+def test_what_vanished_unshown_is_found_to_be_gone_and_nothing_else(api: KubeApi, watch: Watch):
+    found: list[str] = []
+    uids = {letter: api.create(tenant(f"{watch.own}-{letter}"))["metadata"]["uid"] for letter in "ab"}
+    freshness = compared(api, watch.shown, found.append)
+    until(lambda: freshness.listed and watch.shown.uids >= set(uids.values()), 10)
+    api.create(tenant(f"{watch.own}-c"))
+    api.delete(TENANT, f"{watch.own}-c")
+    time.sleep(3 * EVERY)
+    assert found == []
+    watch.silent = True
+    api.delete(TENANT, f"{watch.own}-a")
+    until(lambda: found, 10)
+    watch.shown.forget(uids["a"])
+    number = len(found)
+    time.sleep(3 * EVERY)
+    assert found == [uids["a"]] * number

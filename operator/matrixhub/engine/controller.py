@@ -131,6 +131,13 @@ class Controller:
         self.registrar.forget(f"Tenant/{name}")
         self._count_anew(entry)
 
+    def gone(self, uid: str) -> None:
+        """The Tenant or RealtimeCluster of that uid no longer exists."""
+        for name in [name for name, entry in self.roster.entries.items() if entry.tenant.metadata.uid == uid]:
+            self.tenant_gone(name, uid)
+        for key in [key for key, plane in self.roster.planes.items() if plane.cluster.metadata.uid == uid]:
+            self.clusters.gone(key, uid)
+
     def owned_changed(self, tenant: str, manager: str = "", *, ended: bool = False) -> None:
         """An object of the tenant's namespace share is not as we last wrote it, `manager` did that if it is known.
 

@@ -51,6 +51,25 @@ def test_nothing_goes_while_somebody_lives_on_it(on: Any) -> None:
     on(scene)
 
 
+def test_who_vanished_while_nothing_was_watched_keeps_no_realtimecluster(on: Any) -> None:
+    """As when the API server restarts right after our finalizer went, so that its watch never tells of the end."""
+
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        stage.deleted()
+        stage.cluster_deleted()
+        stage.controller.gone("uid-of-nobody")
+        assert stage.departing() == []
+        stage.controller.gone("uid-a")
+        assert stage.departing() == [MAIN]
+        assert "Tenant/a" not in stage.writing()
+        stage.controller.gone("c")
+        assert stage.controller.roster.planes == {}
+        assert stage.writing() == []
+
+    on(scene)
+
+
 def test_what_is_known_is_not_enough_to_take_anything_away(on: Any) -> None:
     """An operator that has just started has not seen the Tenants yet."""
 
