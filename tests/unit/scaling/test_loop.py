@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 from tests.patience import soon
 from tests.unit.scaling.test_workloads import KAFKA, cluster
 
+from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.kube.resources import Resource
 from matrixhub.scaling import loop
@@ -95,6 +96,7 @@ def main(uid: str = "u", **kafka: Any) -> RealtimeCluster:
 
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    metrics.forget("hub/main")  # what another test measured
     made = Kafka()
     monkeypatch.setattr(loop.groups, "look", made.look)
     monkeypatch.setattr(loop, "EVERY", 0.02)
@@ -170,12 +172,15 @@ def test_another_kafka_gets_a_session_of_its_own(kafka: Kafka) -> None:
     assert [session.made_from for session in kafka.sessions] == [main(), elsewhere]
 
 
+FAMILIES = ("matrixhub_scaling_", "matrixhub_consumer_", "matrixhub_gateway_")
+
+
 def measured() -> set[str]:
     """The workloads of which the metrics tell; `sockets` stands for the sockets on gateways."""
     found = set()
     for family in REGISTRY.collect():
         for sample in family.samples:
-            if sample.labels.get("cluster") == "hub/main":
+            if sample.labels.get("cluster") == "hub/main" and sample.name.startswith(FAMILIES):
                 found.add(sample.labels.get("workload", "sockets"))
     return found
 
