@@ -171,7 +171,11 @@ class Scaler:
             return Scaled(workload.name, sample, error=error.message)
         if current is None:
             return Scaled(workload.name, sample, error=f"there is no {workload.resource.kind} {workload.target}")
-        decision = workload.decide(sample, current, memory.histories.get(workload.name), now)
+        try:
+            decision = workload.decide(sample, current, memory.histories.get(workload.name), now)
+        except Exception:  # a bug over one workload keeps no other from being scaled
+            log.exception("Failed to decide on %s of RealtimeCluster %s", workload.name, memory.cluster.key)
+            return Scaled(workload.name, sample, current, error="InternalError: see the operator's log")
         memory.histories[workload.name] = decision.history
         try:
             if decision.replicas < current and isinstance(workload, Gateways):
