@@ -289,7 +289,7 @@ def test_gateways_that_are_put_back_have_no_apps_of_tenants_that_went_meanwhile(
     try:
         gateways.converge(*map(gateways.wish, (stays, goes, elsewhere)))
         before = gateways.rows()
-        returned = Client(gateways.cluster, gateways.account, gateways.api)
+        returned = Client(gateways.cluster, gateways.account, gateways.api, new_app)
         assert returned.prepare().repaired == ("Removed apps whose Tenants are gone: 2",)
         assert returned.prepare().repaired == ()
         returned.close()
