@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from matrixhub.relay.answers import Answer, Backoff, Verdict
 from matrixhub.relay.events import Record, Router
 from matrixhub.relay.lane import Lane, Partition, Publish, Step
+from matrixhub.relay.load import Load
 
 TENANT, GATEWAY = Backoff(0.25, 15.0), Backoff(0.1, 2.0)
 
@@ -56,11 +57,7 @@ class Flow:
         self._ready: dict[Partition, None] = {}
         """Lanes that a step may begin on, in the order of their turns."""
         self._in_flight: dict[str, int] = {}
-        self._size, self._weight, self._crowded = 0, 0, False
-        self._held: dict[str, int] = {}
-        """By tenant, bytes of the records that were fetched and are not settled."""
-        self._heavy: set[str] = set()
-        """Tenants of which so many were fetched that no more is."""
+        self._load = Load(bounds.size, bounds.tenant_size)
         self._changed: set[Partition] = set()
         self._paused: set[Partition] = set()
         self._uncommitted: set[Partition] = set()
@@ -83,7 +80,7 @@ class Flow:
     @property
     def size(self) -> int:
         """Bytes of the records that were fetched and are not settled."""
-        return self._size
+        return self._load.size
 
     @property
     def waiting(self) -> int:
@@ -93,7 +90,7 @@ class Flow:
     @property
     def resting(self) -> bool:
         """Whether nothing is under way, nothing waits, and nothing is left to order or to commit."""
-        return not (self._in_flight or self._size or self._changed or self._paused or self._uncommitted or self.waiting)
+        return not (self._in_flight or self.size or self._changed or self._paused or self._uncommitted or self.waiting)
 
     @property
     def closed(self) -> frozenset[str]:
@@ -228,9 +225,7 @@ class Flow:
     def orders(self, now: float) -> Orders:
         """What the consumer is to do before its next fetch; what it fetched until now was offered."""
         self.wake([tenant for tenant, until in self._until.items() if until <= now])
-        share = 0.5 if self._crowded else 1.0
-        if self._crowded is not (crowded := self._weight >= share * self._bounds.size):
-            self._crowded = crowded
+        if self._load.turn():
             self._changed |= self._lanes.keys()
         lanes = [self._lanes[partition] for partition in self._changed if partition in self._lanes]
         self._changed.clear()
@@ -249,8 +244,7 @@ class Flow:
     def _full(self, lane: Lane) -> bool:
         """Whether nothing more is to be fetched; what was full takes records again when half is gone."""
         most = self._bounds.lane_records // (2 if lane.partition in self._paused else 1)
-        shut = self._crowded or lane.tenant in self._heavy or lane.parked or lane.closing
-        return shut or len(lane.records) >= most
+        return self._load.shuts(lane.tenant) or lane.parked or lane.closing or len(lane.records) >= most
 
     def offsets(self) -> dict[Partition, int]:
         """What is to be committed: by partition, the offset before which everything is settled."""
@@ -279,15 +273,8 @@ class Flow:
             self._ready.pop(lane.partition, None)
 
     def _weigh(self, tenant: str, change: int) -> None:
-        """So many bytes more are held of the tenant's records; less than half of its bound opens its lanes again."""
-        most, before = self._bounds.tenant_size, self._held.pop(tenant, 0)
-        if after := before + change:
-            self._held[tenant] = after
-        self._size += change
-        self._weight += min(after, most) - min(before, most)
-        share = 0.5 if tenant in self._heavy else 1.0
-        if (after >= share * most) is not (tenant in self._heavy):
-            self._heavy ^= {tenant}
+        """So many bytes more are held of the tenant's records."""
+        if self._load.add(tenant, change):
             self._changed |= self._tenants[tenant]
 
     def _forget(self, partition: Partition) -> None:
