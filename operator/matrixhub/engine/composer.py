@@ -97,7 +97,7 @@ class Composer:
         told: tuple[Manifest, ...] = ()
         if entry.phase is Phase.DELETED and backends:
             told = (event(subject(entry), News("DataKept", f"{', '.join(backends)}: {NEVER_HELD}", now)),)
-        farewell = _farewell("Tenant", entry.tenant.metadata, naming.FINALIZER)
+        farewell = _without_ours("Tenant", entry.tenant.metadata, naming.FINALIZER)
         return Writes(farewell=farewell, events=told, cluster=str(entry.tenant.spec.cluster_ref))
 
     def _cluster(self, key: str) -> Writes:
@@ -116,7 +116,7 @@ class Composer:
         if plane.leaving and not parted.waiting:
             news += [News("AccountLeft", left, now, "Warning") for left in parted.left]
             told = tuple(event(_subject_of(plane), each) for each in news)
-            farewell = _farewell("RealtimeCluster", metadata, naming.CLUSTER_FINALIZER)
+            farewell = _without_ours("RealtimeCluster", metadata, naming.CLUSTER_FINALIZER)
             return Writes(farewell=farewell, events=told, cluster=key)
         finalizer = None
         if not plane.held:
@@ -165,7 +165,7 @@ def _manifest(kind: str, metadata: Mapping[str, Any], status: Mapping[str, Any] 
     return manifest if status is None else {**manifest, "status": dict(status)}
 
 
-def _farewell(kind: str, metadata: Metadata, finalizer: str) -> Manifest:
+def _without_ours(kind: str, metadata: Metadata, finalizer: str) -> Manifest:
     """The merge patch with which the resource goes, as far as it is for us to say."""
     gone = without(finalizer, metadata.finalizers, uid=metadata.uid, version=metadata.resource_version)
     name = {"name": metadata.name} | ({"namespace": metadata.namespace} if metadata.namespace else {})

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
@@ -63,14 +64,12 @@ class Apps:
     def ids(self) -> frozenset[str]:
         """The ids of all apps that there are."""
         with self._connected() as connection:
-            query = sql.SQL(table.IDS).format(table=self._table).as_string(connection)
-            return frozenset(row["id"] for row in ask(connection, {"ids": query}, {})["ids"])
+            return frozenset(row["id"] for row in self._ask(connection, table.IDS))
 
     def clear(self, ids: Collection[str]) -> None:
         """There are no apps with these ids."""
         with self._connected() as connection:
-            query = sql.SQL(table.CLEAR).format(table=self._table).as_string(connection)
-            ask(connection, {"cleared": query}, {"ids": list(ids)})
+            self._ask(connection, table.CLEAR, ids=list(ids))
 
     def apply(self, plans: Mapping[str, tuple[Action, ...]]) -> dict[str, Applied]:
         """All plans in one round trip; one by one when that is refused, so that each tenant has its own error.
@@ -112,9 +111,11 @@ class Apps:
         return row["found"] is not None
 
     def _read(self, connection: Connection, ids: Sequence[str]) -> dict[str, App]:
-        query = sql.SQL(table.OBSERVE).format(table=self._table).as_string(connection)
-        rows = ask(connection, {"apps": query}, {"ids": list(ids)})["apps"]
-        return {row["id"]: table.app(row) for row in rows}
+        return {row["id"]: table.app(row) for row in self._ask(connection, table.OBSERVE, ids=list(ids))}
+
+    def _ask(self, connection: Connection, text: str, **values: object) -> Sequence[Mapping[str, Any]]:
+        """The rows with which the table answers."""
+        return ask(connection, {"apps": sql.SQL(text).format(table=self._table).as_string(connection)}, values)["apps"]
 
     def _write(self, connection: Connection, actions: Sequence[Action]) -> None:
         cursor = psycopg.ClientCursor(connection)

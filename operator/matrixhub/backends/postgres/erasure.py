@@ -86,6 +86,8 @@ class Eraser:
             return
         if len(tables) == 1:
             self._delete_by_batches(*tables)
+            if not self._holds(*tables):
+                return
         self._delete_rest(tables)
 
     def _drop_partition(self, table: Name, partition: Name) -> None:
@@ -125,8 +127,6 @@ class Eraser:
     def _delete_rest(self, tables: Sequence[Name]) -> None:
         """What refers in a circle, within a table or among several, is gone; anything that stays is told."""
         self._time()
-        if not any(map(self._holds, tables)):
-            return
         self._as_tenant(delete_whole({table: self._rows[table] for table in tables}), CIRCLE_SECONDS)
         for table in tables:
             if self._holds(table):
