@@ -1,31 +1,12 @@
 """What a RealtimeCluster no longer runs is deleted once; what then does not go is left to whoever holds it."""
 
-import secrets
-from collections.abc import Iterator
-
-import pytest
-from tests.support import stand_variables
-
 from matrixhub.api import naming
 from matrixhub.kube.client import KubeApi
-from matrixhub.kube.resources import CONFIG_MAP, NAMESPACE, SERVICE, Manifest
+from matrixhub.kube.resources import CONFIG_MAP, SERVICE, Manifest
 from matrixhub.kube.workload import clear
 
 HELD = {"finalizers": ["example.com/load-balancer"]}
 GATEWAY, RELAY = "gateway", "relay"
-
-
-@pytest.fixture
-def api() -> KubeApi:
-    return KubeApi(stand_variables()["KUBECONFIG"])
-
-
-@pytest.fixture
-def place(api: KubeApi) -> Iterator[str]:
-    name = f"clear-{secrets.token_hex(3)}"
-    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    api.delete(NAMESPACE, name)
 
 
 def part(place: str, kind: str, component: str, **metadata: object) -> Manifest:

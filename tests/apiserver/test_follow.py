@@ -3,7 +3,6 @@
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from functools import partial
 
@@ -14,26 +13,13 @@ from matrixhub.errors import Transient
 from matrixhub.kube import client
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.follow import follow
-from matrixhub.kube.resources import CONFIG_MAP, NAMESPACE, Manifest, Resource
+from matrixhub.kube.resources import CONFIG_MAP, Manifest, Resource
 
 Seen = tuple[str, str, str | None]
 
 
-@pytest.fixture
-def api() -> KubeApi:
-    return KubeApi(stand_variables()["KUBECONFIG"])
-
-
-@pytest.fixture
-def place(api: KubeApi) -> Iterator[str]:
-    """A namespace of our own, whose name is also the label of what is followed."""
-    name = f"follow-{uuid.uuid4().hex[:8]}"
-    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    yield name
-    api.delete(NAMESPACE, name)
-
-
 def config_map(place: str, name: str, word: str) -> Manifest:
+    """It carries its namespace's name as the label by which it is followed."""
     metadata = {"name": name, "namespace": place, "labels": {"follow": place}}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"word": word}}
 

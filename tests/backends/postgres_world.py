@@ -177,3 +177,20 @@ def grant_admin_rights(stand: Mapping[str, str], database: str) -> None:
 
 
 __all__ = ["MANAGED", "World", "grant_admin_rights", "replace", "superuser", "world"]
+
+
+def circle(world: World, *members: Intent) -> None:
+    """Tables `rooms` and `keepers` refer to each other, and each member has a row in both."""
+    world.admin.execute(
+        "CREATE TABLE rooms (tenant_id text, id int, keeper int, PRIMARY KEY (tenant_id, id));"
+        "CREATE TABLE keepers (tenant_id text, id int, room int, PRIMARY KEY (tenant_id, id),"
+        " FOREIGN KEY (tenant_id, room) REFERENCES rooms);"
+        "ALTER TABLE rooms ADD FOREIGN KEY (tenant_id, keeper) REFERENCES keepers"
+    )
+    world.prepare()
+    for member in members:
+        with world.login(member) as session:
+            session.execute(
+                "INSERT INTO rooms (id) VALUES (1); INSERT INTO keepers (id, room) VALUES (1, 1);"
+                " UPDATE rooms SET keeper = 1"
+            )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.backends.postgres_world import World, world
+from tests.backends.postgres_world import World, circle, world
 
 from matrixhub.backends.contract import Intent, Phase
 from matrixhub.backends.postgres.client import Client
@@ -67,19 +67,7 @@ def test_rows_of_others_stay_where_row_security_was_taken_away(world: World, sch
 
 
 def test_rows_of_others_stay_in_tables_that_refer_in_a_circle(world: World, schools: tuple[Intent, Intent]) -> None:
-    world.admin.execute(
-        "CREATE TABLE rooms (tenant_id text, id int, keeper int, PRIMARY KEY (tenant_id, id));"
-        "CREATE TABLE keepers (tenant_id text, id int, room int, PRIMARY KEY (tenant_id, id),"
-        " FOREIGN KEY (tenant_id, room) REFERENCES rooms);"
-        "ALTER TABLE rooms ADD FOREIGN KEY (tenant_id, keeper) REFERENCES keepers"
-    )
-    world.prepare()
-    for one in schools:
-        with world.login(one) as session:
-            session.execute(
-                "INSERT INTO rooms (id) VALUES (1); INSERT INTO keepers (id, room) VALUES (1, 1);"
-                " UPDATE rooms SET keeper = 1"
-            )
+    circle(world, *schools)
     world.admin.execute("ALTER TABLE rooms DISABLE ROW LEVEL SECURITY; ALTER TABLE keepers DISABLE ROW LEVEL SECURITY")
     world.remove("pg-a")
     assert [world.count(table, "pg-a") for table in ("rooms", "keepers")] == [0, 0]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 from psycopg import errors
-from tests.backends.postgres_world import World, superuser, world
+from tests.backends.postgres_world import World, circle, superuser, world
 from tests.patience import until
 from tests.wire import Wire
 
@@ -254,18 +254,7 @@ def test_a_deletion_that_ran_out_of_time_goes_on_next_time(
 
 
 def test_tables_that_refer_in_a_circle_are_emptied(world: World, school: Intent) -> None:
-    world.admin.execute(
-        "CREATE TABLE rooms (tenant_id text, id int, keeper int, PRIMARY KEY (tenant_id, id));"
-        "CREATE TABLE keepers (tenant_id text, id int, room int, PRIMARY KEY (tenant_id, id),"
-        " FOREIGN KEY (tenant_id, room) REFERENCES rooms);"
-        "ALTER TABLE rooms ADD FOREIGN KEY (tenant_id, keeper) REFERENCES keepers"
-    )
-    world.prepare()
-    with world.login(school) as session:
-        session.execute(
-            "INSERT INTO rooms (id) VALUES (1); INSERT INTO keepers (id, room) VALUES (1, 1);"
-            " UPDATE rooms SET keeper = 1"
-        )
+    circle(world, school)
     world.remove("pg-a")
     assert (world.count("rooms", "pg-a"), world.count("keepers", "pg-a")) == (0, 0)
     world.admin.execute("DROP TABLE rooms, keepers CASCADE")
