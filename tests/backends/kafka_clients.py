@@ -99,7 +99,7 @@ class Login:
             if isinstance(client, KafkaConsumer):
                 client.close(autocommit=False, timeout_ms=1000)
             elif isinstance(client, KafkaProducer):
-                client.close(timeout=0)
+                client.close(timeout=1)
             else:
                 client.close()
 
