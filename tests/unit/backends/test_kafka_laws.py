@@ -6,6 +6,7 @@ from functools import reduce
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.draws import maps, subsets
 
 from matrixhub.backends.contract import Mark, Owner, Phase
 from matrixhub.backends.kafka import actions, codes
@@ -28,31 +29,29 @@ USER_CLAIMS = [UserClaim(mark, print_) for mark in MARKS for print_ in ("", "aaa
 TOPIC_CLAIMS = [TopicClaim(mark, name, n) for mark in MARKS for name in NAMES for n in (1, 2, 3)]
 user_claims = st.sampled_from(USER_CLAIMS)
 topic_claims = st.sampled_from(TOPIC_CLAIMS)
-topics = st.lists(
-    st.sampled_from([Topic(name, n, frozenset(set_.items())) for name in NAMES for n in (1, 2, 3) for set_ in CONFIGS]),
-    unique_by=lambda topic: topic.name,
-).map(frozenset)
-acls = st.sampled_from(
-    [
-        Acl(resource, name, pattern, operation, permission)
-        for resource in ("topic", "group")
-        for name, pattern in (("green.", "prefixed"), ("*", "literal"))
-        for operation in ("read", "all")
-        for permission in ("allow", "deny")
-    ]
+topics = maps(
+    {name: [Topic(name, n, frozenset(set_.items())) for n in (1, 2, 3) for set_ in CONFIGS] for name in NAMES}
+).map(lambda named: frozenset(named.values()))
+ACLS = [
+    Acl(resource, name, pattern, operation, permission)
+    for resource in ("topic", "group")
+    for name, pattern in (("green.", "prefixed"), ("*", "literal"))
+    for operation in ("read", "all")
+    for permission in ("allow", "deny")
+]
+acls = subsets(ACLS)
+logins = maps({word: [Scram(word, n) for n in (4096, 4100)] for word in ("SCRAM-SHA-256", "SCRAM-SHA-512")}).map(
+    lambda named: frozenset(named.values())
 )
-logins = st.lists(
-    st.sampled_from([Scram(word, n) for word in ("SCRAM-SHA-256", "SCRAM-SHA-512") for n in (4096, 4100)]),
-    unique_by=lambda login: login.mechanism,
-).map(frozenset)
-quotas = st.lists(
-    st.sampled_from(
-        [Quota(key, value, client) for key in ("rate", "x") for value in (1.0, 2.0) for client in ("", "app")]
-    ),
-    unique_by=lambda quota: (quota.key, quota.client),
-).map(frozenset)
+quotas = maps(
+    {
+        (key, client): [Quota(key, value, client) for value in (1.0, 2.0)]
+        for key in ("rate", "x")
+        for client in ("", "app")
+    }
+).map(lambda limited: frozenset(limited.values()))
 
-relay_acls = st.frozensets(st.sampled_from(RELAY_ACLS))
+relay_acls = subsets(RELAY_ACLS)
 
 
 @st.composite
@@ -60,7 +59,7 @@ def states(draw: st.DrawFn, phase: Phase) -> State:
     """Anything that may be found, marked by anybody or nobody; half the time only such as meets no Conflict."""
     friendly = draw(st.booleans())
     found = State("green", OWNER, phase, 1, topics=draw(topics), relay_acls=draw(relay_acls))
-    found = replace(found, logins=draw(logins), acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas))
+    found = replace(found, logins=draw(logins), acls=draw(acls), quotas=draw(quotas))
     users = [claim for claim in USER_CLAIMS if claim.mark.admits(OWNER)] if friendly else USER_CLAIMS
     marked = [claim for claim in TOPIC_CLAIMS if claim.mark.admits(OWNER)] if friendly else TOPIC_CLAIMS
     claims = draw(st.frozensets(st.sampled_from(marked), max_size=5))
@@ -72,7 +71,7 @@ def states(draw: st.DrawFn, phase: Phase) -> State:
         topic_claims=claims,
     )
     if phase is Phase.DELETED:
-        found = replace(found, groups=draw(st.frozensets(st.sampled_from(["green.app", "green.etl"]))))
+        found = replace(found, groups=draw(subsets(["green.app", "green.etl"])))
     return found
 
 
@@ -82,7 +81,7 @@ def wishes(draw: st.DrawFn, phase: Phase) -> State:
     state = State("green", OWNER, phase, 1)
     if phase in (Phase.RETAINED, Phase.DELETED):
         return state
-    state = replace(state, acls=draw(st.frozensets(acls, max_size=4)), quotas=draw(quotas), relay_acls=draw(relay_acls))
+    state = replace(state, acls=draw(acls), quotas=draw(quotas), relay_acls=draw(relay_acls))
     if phase is Phase.SUSPENDED:
         return replace(state, user_claims=frozenset({UserClaim(Mark(OWNER), "")}))
     wanted = draw(topics)
@@ -306,7 +305,7 @@ def test_a_mark_is_read_as_it_was_written(claim: UserClaim | TopicClaim) -> None
     assert codes.claim(codes.claim_numbers("green", claim)[3]) == claim
 
 
-@given(acls)
+@given(st.sampled_from(ACLS))
 def test_an_acl_is_read_as_it_was_written(acl: Acl) -> None:
     assert codes.acl(codes.acl_numbers("tenant-green", acl)) == acl
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from tests.draws import maps
 from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.api import naming
@@ -27,32 +28,22 @@ US = Owner("hub", "uid-now")
 BEFORE = Owner("hub", "uid-before")
 STRANGERS = (None, Mark(Owner("other-hub", "uid-now")))
 
-owners = st.lists(
-    st.builds(
-        lambda name, role: {"kind": "Group", "name": name, "role": role},
-        st.sampled_from(["teachers", "staff", "parents"]),
-        st.sampled_from(ROLES),
-    ),
-    max_size=4,
-    unique_by=lambda owner: owner["name"],
+owners = maps(dict.fromkeys(("teachers", "staff", "parents"), ROLES)).map(
+    lambda roles: [{"kind": "Group", "name": name, "role": role} for name, role in roles.items()]
 )
-compute = st.dictionaries(
-    st.sampled_from(["requests.cpu", "limits.memory", "pods"]), st.sampled_from([1, "2", "1Gi"]), max_size=3
-)
-secrets = st.dictionaries(
-    st.sampled_from(SECRETS),
-    st.dictionaries(st.sampled_from(["type", "username", "password"]), st.text(min_size=1, max_size=5)),
-    max_size=4,
-)
+display_names = st.sampled_from(["", "Green"])
+compute = maps(dict.fromkeys(("requests.cpu", "limits.memory", "pods"), (1, "2", "1Gi")))
+CONTENTS = [{}, {"type": "redis"}, {"username": "green", "password": "geheim: äöü"}, {"password": "\n"}]
+secrets = maps(dict.fromkeys(SECRETS, CONTENTS))
 
 
 @st.composite
 def intents(draw: st.DrawFn, phases: tuple[Phase, ...] = tuple(Phase), owner: Owner = US) -> Intent:
-    phase = draw(st.sampled_from(phases))
+    phase = phases[0] if len(phases) == 1 else draw(st.sampled_from(phases))
     spec: dict[str, Any] = {
         "owners": draw(owners),
         "compute": draw(compute),
-        "displayName": draw(st.sampled_from(["", "Green"])),
+        "displayName": draw(display_names),
     }
     wish = intent("green", ON, phase, owner=owner, **spec)
     return replace(wish, secrets=draw(secrets))
@@ -66,19 +57,28 @@ def drifted(content: str) -> str:
     return json.dumps(fields | {"strange": {"deep": True}}, sort_keys=True)
 
 
+kept = (Phase.ACTIVE, Phase.RETAINED)
+formerly = (intents(kept) | intents(kept, owner=BEFORE)).map(desired)
+fates = st.sampled_from(["kept", "missing", "drifted", "mark", "unlabelled"])
+
+
 @st.composite
-def observations(draw: st.DrawFn, marks: tuple[Mark | None, ...], *, terminating: bool = False) -> State:
-    """What was once wanted, with objects missing, changed by hand, and of any of the marks."""
-    once = desired(draw(intents((Phase.ACTIVE, Phase.RETAINED), owner=draw(st.sampled_from([US, BEFORE])))))
+def observations(
+    draw: st.DrawFn, marks: tuple[Mark | None, ...], *, house: tuple[Mark, ...] = (), terminating: bool = False
+) -> State:
+    """What was once wanted, with objects missing, changed by hand, of any of the marks; the Namespace of `house`'s."""
+    once = draw(formerly)
     objects: list[Object] = []
     for each in once.objects:
-        fate = draw(st.sampled_from(["kept", "missing", "drifted", "mark", "unlabelled"]))
+        fate = draw(fates)
         if fate == "missing":
             continue
-        if fate == "drifted":
-            each = replace(each, content=drifted(each.content))  # noqa: PLW2901 - the same object, changed by hand
+        if house and each.kind == "Namespace":
+            each = replace(each, mark=draw(st.sampled_from(house)))  # noqa: PLW2901 - the same object, left by another
         elif fate == "mark":
             each = replace(each, mark=draw(st.sampled_from(marks)))  # noqa: PLW2901 - as above
+        if fate == "drifted":
+            each = replace(each, content=drifted(each.content))  # noqa: PLW2901 - the same object, changed by hand
         elif fate == "unlabelled":
             each = replace(each, labelled=False)  # noqa: PLW2901 - as above
         objects.append(replace(each, uid=f"uid of {each}", manifest=""))
@@ -102,7 +102,11 @@ def apply_to(state: State, steps: tuple[Step, ...]) -> State:
     return replace(state, objects=arranged(list(objects.values())))
 
 
-ours = observations((Mark(US), Mark(BEFORE), Mark(Owner("other-hub", "uid"), retained=True)))
+OURS = (Mark(US), Mark(BEFORE), Mark(Owner("other-hub", "uid"), retained=True))
+EARLIER = (Mark(BEFORE), Mark(BEFORE, retained=True), Mark(Owner("other-hub", "uid"), retained=True))
+ours = observations(OURS)
+mine = observations(OURS, house=(Mark(US), Mark(US, retained=True)))
+left_by_another = observations(OURS, house=EARLIER)
 anyones = observations((Mark(US), *STRANGERS))
 
 
@@ -121,15 +125,8 @@ def test_a_plan_leads_from_anything_of_ours_to_what_is_desired(wish: Intent, obs
     assert apply_to(observed, plan(wanted, observed)) == wanted
 
 
-def owned(state: State) -> bool:
-    """Whether the Namespace, if there is one, is marked as this very Tenant's."""
-    house = house_of(state)
-    return house is None or (house.mark is not None and house.mark.owner == US)
-
-
-@given(intents((Phase.DELETED,)), ours)
+@given(intents((Phase.DELETED,)), mine)
 def test_deletion_leaves_nothing_of_ours(wish: Intent, observed: State) -> None:
-    assume(owned(observed))
     steps = plan(desired(wish), observed)
     left = apply_to(observed, steps)
     assert left == desired(wish)
@@ -137,21 +134,20 @@ def test_deletion_leaves_nothing_of_ours(wish: Intent, observed: State) -> None:
     assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)
 
 
-@given(intents((Phase.DELETED,)), ours)
+@given(intents((Phase.DELETED,)), left_by_another)
 def test_deletion_spares_the_namespace_that_an_earlier_tenant_left(wish: Intent, observed: State) -> None:
-    assume(not owned(observed))
+    assume(house_of(observed) is not None)
     left = apply_to(observed, plan(desired(wish), observed))
     guards = ("Namespace", "NetworkPolicy", "LimitRange", "ResourceQuota")
     assert left.objects == tuple(each for each in observed.objects if each.kind in guards)
     assert plan(desired(wish), left) == ()
 
 
-@given(intents((Phase.ACTIVE,)), ours)
+@given(intents((Phase.ACTIVE,)), left_by_another)
 def test_a_namespace_that_an_earlier_tenant_left_is_taken_over_after_all_that_is_in_it(
     wish: Intent, observed: State
 ) -> None:
-    house = house_of(observed)
-    assume(house is not None and house.mark is not None and (house.mark.retained or house.mark.owner != wish.owner))
+    assume(house_of(observed) is not None)
     *before, last = plan(desired(wish), observed)
     assert isinstance(last, Change)
     assert last.kind == "Namespace"
@@ -220,9 +216,8 @@ def test_a_namespace_that_is_going_away_is_waited_for(wish: Intent, observed: St
         plan(desired(wish), observed)
 
 
-@given(intents((Phase.DELETED,)), observations((Mark(US),), terminating=True))
+@given(intents((Phase.DELETED,)), observations((Mark(US),), house=(Mark(US),), terminating=True))
 def test_a_namespace_that_is_going_away_is_not_deleted_twice(wish: Intent, observed: State) -> None:
-    assume(owned(observed))
     steps = plan(desired(wish), observed)
     assert not any(isinstance(step, Remove) and step.object.kind == "Namespace" for step in steps)
     assert any(isinstance(step, Await) for step in steps) == (house_of(observed) is not None)

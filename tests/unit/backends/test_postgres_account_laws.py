@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.draws import subsets
 from tests.support import NOWHERE, cluster
 from tests.unit.backends.test_postgres_laws import apply_to as apply_to_share
 
@@ -35,9 +36,9 @@ roles = st.builds(
     login=st.booleans(),
     inherit=st.booleans(),
     connection_limit=st.integers(-1, 200),
-    powers=st.frozensets(st.sampled_from(["CREATEROLE", "CREATEDB"])),
-    memberships=st.frozensets(st.sampled_from([GROUP, "tenant_green", "pg_read_all_data"])),
-    settings=st.frozensets(st.sampled_from([("", "role=x"), ("hub", "statement_timeout=0")])),
+    powers=subsets(["CREATEROLE", "CREATEDB"]),
+    memberships=subsets([GROUP, "tenant_green", "pg_read_all_data"]),
+    settings=subsets([("", "role=x"), ("hub", "statement_timeout=0")]),
     fingerprint=st.sampled_from([fingerprint(PASSWORD), "another", ""]),
 )
 
@@ -51,7 +52,7 @@ def account(role: Role | None, mark: Mark | None, home: str = "", guests: frozen
 def found(draw: st.DrawFn) -> Account:
     role = draw(st.none() | roles)
     home = draw(st.sampled_from(["", NAME])) if role else ""
-    guests = draw(st.frozensets(st.sampled_from(["PUBLIC", GROUP, "tenant_green"]))) if home else frozenset()
+    guests = draw(subsets(["PUBLIC", GROUP, "tenant_green"])) if home else frozenset()
     mark = draw(st.sampled_from([Mark(US), Mark(BEFORE)])) if role else draw(st.sampled_from([None, Mark(US)]))
     return replace(account(role, mark, home, guests), connect=draw(st.booleans()))
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.draws import subsets
 
 from matrixhub.backends.postgres import actions_database as base
 from matrixhub.backends.postgres import desired as wishes
@@ -21,12 +22,10 @@ from matrixhub.backends.postgres.state import (
 )
 
 names = st.sampled_from([Name("public", "students"), Name("public", "courses"), Name("school", "students")])
-grants = st.frozensets(
-    st.builds(
-        Grant,
-        st.sampled_from(["PUBLIC", GROUP, "tenant_greenwood"]),
-        st.sampled_from(["SELECT", "UPDATE", "TRUNCATE", "REFERENCES"]),
-    )
+grants = subsets(
+    Grant(grantee, privilege)
+    for grantee in ("PUBLIC", GROUP, "tenant_greenwood")
+    for privilege in ("SELECT", "UPDATE", "TRUNCATE", "REFERENCES")
 )
 right_policies = st.sampled_from(sorted(wishes.policies("tenant_id")))
 wrong_policies = right_policies.map(lambda policy: replace(policy, using="true", roles=("PUBLIC",)))
@@ -66,14 +65,14 @@ def databases(draw: st.DrawFn) -> Database:
     return Database(
         tenant_column="tenant_id",
         schemas=frozenset({"public"}),
-        roles=draw(st.frozensets(st.sampled_from([GROUP, POOL]))),
-        widened=draw(st.frozensets(st.tuples(st.sampled_from([GROUP, POOL]), st.just("pg_read_all_data")))),
+        roles=draw(subsets([GROUP, POOL])),
+        widened=draw(subsets([(GROUP, "pg_read_all_data"), (POOL, "pg_read_all_data")])),
         schema=draw(st.booleans()),
         registry=draw(st.booleans()),
         functions=frozenset(functions.values()),
         connect=draw(st.booleans()),
-        usage=draw(st.frozensets(st.sampled_from(["public", SCHEMA]))),
-        creators=draw(st.frozensets(st.tuples(st.just("public"), st.sampled_from(["PUBLIC", GROUP])))),
+        usage=draw(subsets(["public", SCHEMA])),
+        creators=draw(subsets([("public", "PUBLIC"), ("public", GROUP)])),
         exposed=draw(grants),
         tables=frozenset(found_tables),
         pieces=frozenset(found_pieces),

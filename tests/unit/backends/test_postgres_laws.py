@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.draws import subsets
 from tests.support import NOWHERE, cluster, intent
 
 from matrixhub.backends.contract import Mark, Owner, Phase, fingerprint
@@ -32,7 +33,17 @@ TABLES = tuple(Name("public", name) for name in ("audit", "events"))
 OURS = st.sampled_from([OWNER, PREDECESSOR])
 passwords = st.sampled_from(["a-password-of-32-characters-0000", "another-password-of-32-characters"])
 phases = st.sampled_from(Phase)
-partitions = st.sampled_from(TABLES).map(lambda table: Partition(table, wishes.partition_name(table, TENANT)))
+partitions = subsets(Partition(table, wishes.partition_name(table, TENANT)) for table in TABLES)
+fingerprints = passwords.map(fingerprint) | st.just("")
+timeouts = st.sampled_from(["5s", "1m"])
+ends = st.sampled_from(["", "2020-01-01 00:00:00+00"])
+powers = subsets(["BYPASSRLS", "REPLICATION", "CREATEROLE", "CREATEDB"])
+memberships = subsets([GROUP, POOL, "pg_read_all_data", "tenant_riverside"])
+settings = subsets(
+    (database, setting)
+    for database in ("", "hub", "other")
+    for setting in ("statement_timeout=0", "role=x", "statement_timeout=5000ms")
+)
 
 
 @st.composite
@@ -40,7 +51,7 @@ def wanted(draw: st.DrawFn, phase: Phase | None = None) -> Share:
     spec = {
         "postgres": {
             "connectionLimit": draw(st.integers(1, 50)),
-            "statementTimeout": draw(st.sampled_from(["5s", "1m"])),
+            "statementTimeout": draw(timeouts),
         }
     }
     made = intent(TENANT, ON, phase or draw(phases), password=draw(passwords), owner=OWNER, **spec)
@@ -50,21 +61,17 @@ def wanted(draw: st.DrawFn, phase: Phase | None = None) -> Share:
 @st.composite
 def roles(draw: st.DrawFn, *, superuser: bool = False) -> Role:
     login = draw(st.booleans())
-    powers = draw(st.frozensets(st.sampled_from(["BYPASSRLS", "REPLICATION", "CREATEROLE", "CREATEDB"])))
-    settings = st.tuples(
-        st.sampled_from(["", "hub", "other"]),
-        st.sampled_from(["statement_timeout=0", "role=x", "statement_timeout=5000ms"]),
-    )
+    held = draw(powers)
     return Role(
         login=login,
         inherit=draw(st.booleans()),
         connection_limit=draw(st.integers(-1, 50)),
-        valid_until=draw(st.sampled_from(["", "2020-01-01 00:00:00+00"])),
-        powers=powers | {"SUPERUSER"} if superuser else powers,
-        memberships=draw(st.frozensets(st.sampled_from([GROUP, POOL, "pg_read_all_data", "tenant_riverside"]))),
+        valid_until=draw(ends),
+        powers=held | {"SUPERUSER"} if superuser else held,
+        memberships=draw(memberships),
         pooled=draw(st.booleans()),
-        settings=draw(st.frozensets(settings)),
-        fingerprint=draw(passwords.map(fingerprint) | st.just("")),
+        settings=draw(settings),
+        fingerprint=draw(fingerprints),
         sessions=not login and draw(st.booleans()),
     )
 
@@ -73,7 +80,7 @@ def roles(draw: st.DrawFn, *, superuser: bool = False) -> Role:
 def found(draw: st.DrawFn, owners: st.SearchStrategy[Owner] = OURS, *, marked: bool = True) -> Share:
     """A share as it may be found: with a mark of one of `owners`, or with none and so without a role."""
     mark = draw(st.builds(Mark, owners, st.booleans())) if marked else None
-    held = draw(st.frozensets(partitions))
+    held = draw(partitions)
     lacking = frozenset(
         Partition(table, wishes.partition_name(table, TENANT))
         for table in TABLES

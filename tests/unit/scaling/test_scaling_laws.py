@@ -28,28 +28,35 @@ consumer_policies = st.builds(
     stabilization=st.sampled_from([0.0, 10.0, 60.0]),
     pause=pauses,
 )
-silence = st.just(Missing("away"))
+silent = st.sampled_from([False, False, True])
 periods = st.floats(1, 40)
+many = st.integers(1, 10)
+few = st.integers(0, 5)
+ages = st.sampled_from([0, 0, 0, 5, 100])
+connections = st.none() | st.integers(-5, 6000) | st.just(10**12)
+connects = st.integers(0, 10**6)
+offsets = st.integers(0, 10**6)
+committed = st.none() | offsets
+states = st.sampled_from(["Stable", "Stable", "Stable", "Empty", "Dead", "PreparingRebalance", "New"])
 
 
 @st.composite
 def gateway_looks(draw: st.DrawFn) -> list[tuple[float, Gateways]]:
     """Samples one after the other, with pods that are silent, absurd, unready, stale, or nobody to ask."""
     now, looks = 0.0, []
-    for _ in range(draw(st.integers(1, 10))):
+    for _ in range(draw(many)):
         now += draw(periods)
-        count = draw(st.integers(0, 5))
         pods = tuple(
             GatewaySample(
                 f"gateway-{i}",
                 ready=draw(st.booleans()),
-                taken=now - draw(st.sampled_from([0, 0, 0, 5, 100])),
-                connections=draw(st.one_of(st.none(), st.integers(-5, 6000), st.just(10**12))),
-                connects=draw(st.integers(0, 10**6)),
+                taken=now - draw(ages),
+                connections=draw(connections),
+                connects=draw(connects),
             )
-            for i in range(count)
+            for i in range(draw(few))
         )
-        looks.append((now, draw(st.one_of(st.just(pods), st.just(pods), silence))))
+        looks.append((now, Missing("away") if draw(silent) else pods))
     return looks
 
 
@@ -57,19 +64,18 @@ def gateway_looks(draw: st.DrawFn) -> list[tuple[float, Gateways]]:
 def group_looks(draw: st.DrawFn) -> list[tuple[float, Group]]:
     """Samples one after the other, with offsets, states and partitions of any kind."""
     now, looks = 0.0, []
-    offset = st.integers(0, 10**6)
-    for _ in range(draw(st.integers(1, 10))):
+    for _ in range(draw(many)):
         now += draw(periods)
         sample = GroupSample(
-            taken=now - draw(st.sampled_from([0, 0, 0, 5, 100])),
-            state=draw(st.sampled_from(["Stable", "Stable", "Stable", "Empty", "Dead", "PreparingRebalance", "New"])),
+            taken=now - draw(ages),
+            state=draw(states),
             members=draw(st.integers(0, 12)),
             partitions=tuple(
-                PartitionSample("t", p, draw(offset), draw(st.one_of(st.none(), offset)), draw(st.integers(0, 99)))
-                for p in range(draw(st.integers(0, 4)))
+                PartitionSample("t", p, draw(offsets), draw(committed), draw(st.integers(0, 99)))
+                for p in range(draw(few))
             ),
         )
-        looks.append((now, draw(st.one_of(st.just(sample), st.just(sample), silence))))
+        looks.append((now, Missing("away") if draw(silent) else sample))
     return looks
 
 
