@@ -126,12 +126,17 @@ def _kafka(folder: Path, log: Path) -> None:
 
 
 def _sockudo(folder: Path, log: Path) -> None:
-    """`bin/` holds the gateway: with the Redis adapter and the Postgres app table, without what needs neither."""
+    """`bin/` holds the gateway: with the Redis adapter and the Postgres app table, without what needs neither.
+
+    Optimised as little as serves the benchmarks: fully, a fresh machine waits for it four minutes longer
+    (docs/decisions/0021).
+    """
     target = folder / "target"
     source = ["sockudo", "--version", SOCKUDO_VERSION, "--locked"]
     features = ["--no-default-features", "--features", SOCKUDO_FEATURES]
     into = ["--root", folder, "--target-dir", target]
-    logged(["cargo", "install", *source, *features, *into], log, folder, {"CARGO_PROFILE_RELEASE_STRIP": "symbols"})
+    profile = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "1", "CARGO_PROFILE_RELEASE_STRIP": "symbols"}
+    logged(["cargo", "install", *source, *features, *into], log, folder, profile)
     shutil.rmtree(target)
 
 

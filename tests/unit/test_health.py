@@ -58,9 +58,8 @@ def test_a_loop_that_is_blocked_is_told_and_one_that_turns_again_as_well(
         beating = asyncio.create_task(health.beat())
         await asyncio.to_thread(told, 200, "ok\n")
         with ThreadPoolExecutor() as elsewhere:
-            elsewhere.submit(
-                told, 500, "the event loop has not turned"
-            ).result()  # the loop waits, which is the very thing
+            blocked = elsewhere.submit(told, 500, "the event loop has not turned")
+            blocked.result()  # waits on the loop's own thread: the very thing
         await asyncio.to_thread(told, 200, "ok\n")
         beating.cancel()
 
