@@ -74,7 +74,9 @@ def rendered(*options: str) -> str:
 
 def confinement() -> str:
     """What confines an operator outside the cluster, the user `OUTSIDE`, and tenants. It is no part of a release."""
-    shown = [word for name in ("confinement", "addresses") for word in ("--show-only", f"templates/{name}.yaml")]
+    shown = [
+        word for name in ("confinement", "addresses", "hosts") for word in ("--show-only", f"templates/{name}.yaml")
+    ]
     text = rendered(*shown, "--set", f"fullnameOverride={OUTSIDE}")
     return _LABELS.sub("", text).replace(f"system:serviceaccount:{NAMESPACE}:{OUTSIDE}", OUTSIDE)
 

@@ -20,7 +20,7 @@ from matrixhub.backends.gateway import workload as gateways
 from matrixhub.backends.namespace.desired import desired
 from matrixhub.backends.relay import workload as relays
 from matrixhub.kube.manifests import owner_reference
-from matrixhub.kube.resources import Manifest, path_of
+from matrixhub.kube.resources import BY_KIND, Manifest, Resource
 
 OPERATOR = "matrixhub-operator"
 """The user whose rights and confinement are those of manifests/admin-rights."""
@@ -34,6 +34,23 @@ WORKLOAD: Manifest = {"selector": {"matchLabels": {"a": "b"}}, "template": TEMPL
 NOBODYS = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "none", "uid": "none"}]
 """An owner that is not there: the garbage collector deletes what belongs to it."""
 READER = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
+FENCES = "admissionregistration.k8s.io/v1"
+KINDS = BY_KIND | {
+    "Ingress": Resource("networking.k8s.io/v1", "Ingress", "ingresses"),
+    "ValidatingAdmissionPolicy": Resource(
+        FENCES, "ValidatingAdmissionPolicy", "validatingadmissionpolicies", namespaced=False
+    ),
+    "ValidatingAdmissionPolicyBinding": Resource(
+        FENCES, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", namespaced=False
+    ),
+}
+"""The kinds that the operator knows, and what owners and platform engineers make beside them."""
+
+
+def path_of(manifest: Manifest) -> str:
+    """The path of the object that a manifest describes."""
+    metadata = manifest["metadata"]
+    return KINDS[manifest["kind"]].path(metadata["name"], metadata.get("namespace"))
 
 
 @dataclass(frozen=True)

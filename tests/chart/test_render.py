@@ -15,6 +15,7 @@ from tests.support import ROOT, cluster, stand_variables
 import chart
 from matrixhub.kube.manifests import labels
 
+POLICY = "ValidatingAdmissionPolicy"
 VALUES = sorted((Path(__file__).parent / "values").glob("*.yaml"))
 
 
@@ -49,6 +50,8 @@ def test_the_api_server_accepts_what_is_rendered(values: Path, monitoring: None)
         ("podDisruptionBudget.maxUnavailable=0", "at '/podDisruptionBudget/maxUnavailable': minimum: got 0, want 1"),
         ("podDisruptionBudget.maxUnavailable=0%", "'0%' does not match pattern"),
         ("admissionPolicy.namespaces[0]=kube system", "'kube system' does not match pattern"),
+        ("admissionPolicy.reservedHosts[0]=https://ws.example.org", "'https://ws.example.org' does not match pattern"),
+        ("admissionPolicy.reservedHosts[0]=WS.example.org", "'WS.example.org' does not match pattern"),
         ("imagePullSecrets[0].name=registry", "at '/imagePullSecrets/0': got object, want string"),
     ],
 )
@@ -108,13 +111,26 @@ def test_what_is_generated_from_the_chart_is_up_to_date() -> None:
     assert not stale, "run make generate"
 
 
-def test_an_overlay_as_the_readme_shows_it_names_the_image_of_operator_and_relays(tmp_path: Path) -> None:
+def reserved(manifests: list[dict[str, Any]]) -> str:
+    (policy,) = [each for each in of_kind(manifests, POLICY) if each["metadata"]["name"] == "matrixhub-hosts"]
+    return str(policy["spec"]["variables"][0]["expression"])
+
+
+def test_the_hosts_that_are_reserved_are_those_of_the_values() -> None:
+    production = rendered(Path(__file__).parent / "values" / "production.yaml")
+    assert reserved(production) == "['ws.example.com', '*.platform.example.com']"
+    assert reserved(rendered()) == "[]"
+
+
+def test_an_overlay_as_the_readme_shows_it_names_image_and_reserved_hosts(tmp_path: Path) -> None:
     (overlay,) = re.findall(r"```yaml\n(resources: .*?)```", (CHART / "README.md").read_text(), re.DOTALL)
     base = os.path.relpath(ROOT / "manifests", tmp_path.resolve())
     (tmp_path / "kustomization.yaml").write_text(overlay.replace("../matrixhub/manifests", base))
     done = subprocess.run(["kubectl", "kustomize", str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (deployment,) = of_kind(list(yaml.safe_load_all(done.stdout)), "Deployment")
+    manifests = list(yaml.safe_load_all(done.stdout))
+    assert reserved(manifests) == "['ws.example.com']"
+    (deployment,) = of_kind(manifests, "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.com/matrixhub:0.1.0"
     assert {"name": "MATRIXHUB_IMAGE", "value": container["image"]} in container["env"]
