@@ -2,6 +2,7 @@
 
 import os
 import re
+import socketserver
 import subprocess
 import threading
 import time
@@ -488,6 +489,91 @@ def test_a_cluster_is_served_on_all_its_nodes(trio: list[Server]) -> None:
     for server in trio:
         with server.root() as root:
             assert root.dbsize() == 0
+    client.close()
+
+
+@pytest.fixture
+def ear() -> Iterator[tuple[int, list[bytes]]]:
+    """A port where somebody listens who is no Redis, and what was said to him."""
+    heard: list[bytes] = []
+
+    class Listens(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            heard.append(self.request.recv(1000))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Listens) as listener:
+        threading.Thread(target=listener.serve_forever, args=(0.05,)).start()
+        yield listener.server_address[1], heard
+        listener.shutdown()
+
+
+def knows(server: Server, address: str) -> bool:
+    with server.root() as root:
+        node = root.execute_command("CLUSTER NODES").get(address)
+    return node is not None and "handshake" not in node["flags"]
+
+
+def joined(server: Server, trio: list[Server], address: str) -> None:
+    """By the bus, which asks nobody who he is: all know the server by this address."""
+    with server.root() as root:
+        root.execute_command("CLUSTER MEET", "127.0.0.1", trio[0].port)
+    until(lambda: all(knows(each, address) for each in trio), 15)
+
+
+def test_who_joins_a_cluster_by_its_bus_is_sent_no_login(
+    trio: list[Server], tmp_path: Path, ear: tuple[int, list[bytes]]
+) -> None:
+    cluster = redis_cluster(trio[0].address, mode="cluster")
+    client = Client(cluster, SECRET)
+    port, heard = ear
+    named = f"127.0.0.1:{port}"
+    options = ("cluster-enabled yes", "cluster-node-timeout 2000", f"cluster-announce-port {port}")
+    with Server(tmp_path, *options) as stranger:
+        joined(stranger, trio, named)
+        client.pulse()
+        converge(client, intent("green", cluster))
+        assert [users(server) for server in trio] == [["tenant-green"]] * 3, "what is to be open waits for nobody"
+        (finding,) = (each for each in client.prepare().findings if named in each.message)
+        assert finding.reason == "NodeUnproven"
+        shut = intent("green", cluster, Phase.SUSPENDED)
+        error = step(client, [shut])[0]["green"].error
+        assert error is not None, "it may be a node that held slots, and has the user still"
+        assert f"redis at {named}" in error.message
+        with stranger.root() as root:
+            name = root.execute_command("CLUSTER MYID")
+    assert heard == []
+    for server in trio:
+        with server.root() as root:
+            root.execute_command("CLUSTER FORGET", name)
+    converge(client, shut)
+    client.close()
+
+
+def test_a_new_node_of_a_cluster_is_served_once_it_holds_slots_or_is_named(trio: list[Server], tmp_path: Path) -> None:
+    options = ("cluster-enabled yes", "cluster-node-timeout 2000")
+    cluster = redis_cluster(trio[0].address, mode="cluster")
+    client = Client(cluster, SECRET)
+    green = intent("green", cluster)
+    with Server(tmp_path, *options) as fourth, Server(tmp_path, *options) as replica:
+        for server in (fourth, replica):
+            joined(server, trio, server.address)
+        converge(client, green)
+        assert users(fourth) == users(replica) == []
+        naming = Client(redis_cluster(trio[0].address, fourth.address, mode="cluster"), SECRET)
+        assert converge(naming, green) == [f"Created ACL user tenant-green on {fourth.address}"]
+        naming.close()
+
+        before = client.pulse()
+        with trio[0].root() as root, fourth.root() as new, replica.root() as copy:
+            first, its = root.execute_command("CLUSTER MYID"), new.execute_command("CLUSTER MYID")
+            new.execute_command("CLUSTER SETSLOT 0 IMPORTING", first)
+            root.execute_command("CLUSTER SETSLOT 0 MIGRATING", its)
+            for server in (new, root):
+                server.execute_command("CLUSTER SETSLOT 0 NODE", its)
+            copy.execute_command("CLUSTER REPLICATE", first)
+        until(lambda: all(server.address in client.pulse() for server in (fourth, replica)), 15)
+        assert client.pulse() != before
+        assert converge(client, green) == [f"Created ACL user tenant-green on {replica.address}"]
     client.close()
 
 

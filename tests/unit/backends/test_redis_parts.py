@@ -119,6 +119,25 @@ def test_members_of_a_cluster_are_read_from_its_own_table() -> None:
     )
 
 
+def test_a_node_of_a_cluster_that_only_it_vouches_for_is_unproven() -> None:
+    lines = (
+        "aa 10.0.0.1:7000@17000 myself,master - 0 0 1 connected [7->-bb] [8-<-bb]",
+        "bb 10.0.0.2:7000@17000 master - 0 0 1 connected 0-16383",
+        "cc 10.0.0.3:7000@17000 slave bb 0 0 1 connected",
+        "dd 10.0.0.4:7000@17000 master - 0 0 1 connected",
+        "ee 10.0.0.5:7000@17000 slave dd 0 0 1 connected",
+        "ff 10.0.0.6:7000@17000,redis-5.example master,fail - 0 0 1 disconnected",
+        "gg 10.0.0.2:7000@17000 master - 0 0 1 connected",
+    )
+    unproven = {"10.0.0.4", "10.0.0.5", "redis-5.example"}
+    for order in (lines, lines[::-1]):
+        members = members_of_cluster("\n".join(order), "seed")
+        assert {member.host for member in members if member.unproven} == unproven
+        assert len(members) == 6, "an address counts once, as what proves more"
+        members = members_of_cluster("\n".join(order), "seed", {("redis-5.example", 7000), ("10.0.0.4", 7001)})
+        assert {member.host for member in members if member.unproven} == {"10.0.0.4", "10.0.0.5"}
+
+
 def test_members_behind_a_sentinel_include_those_it_believes_down() -> None:
     master = ["name", "mymaster", "ip", "10.0.0.1", "port", "6379", "flags", "master"]
     replicas = [["ip", "10.0.0.3", "port", "6379", "flags", "s_down,slave"], ["ip", "10.0.0.2", "port", "6379"]]

@@ -62,8 +62,10 @@ class Client:
             with contextlib.suppress(Unreachable, Rejected):  # who answers no stranger is open to none
                 findings += check_sentinel(sentinel)
         findings += [
-            Finding("NodeUnreachable", f"{error.message}; tenants are served by the other nodes until it does")
-            for error in reach.silent.values()
+            Finding("NodeUnproven", error.message)
+            if reach.members[name].unproven
+            else Finding("NodeUnreachable", f"{error.message}; tenants are served by the other nodes until it does")
+            for name, error in reach.silent.items()
         ]
         versions = sorted({facts.version for _, _, facts in reach.each()})
         repaired, troubles = self._service.news() if self._service else ((), ())

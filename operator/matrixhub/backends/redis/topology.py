@@ -4,7 +4,7 @@ ACLs are not replicated, so each server counts.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from matrixhub.api.services import RedisBackend
@@ -16,6 +16,15 @@ from matrixhub.errors import Rejected, Unreachable
 SILENCE_REMEMBERED = 5.0
 """Seconds for which one server among several is not asked again after it did not answer."""
 
+_ON_THE_WAY = "["
+"""Begins a slot that moves to or from the node that was asked, in CLUSTER NODES."""
+
+_UNPROVEN = (
+    "redis at {name} is in the cluster, holds no slots and copies no node that does: no login is sent there, "
+    "since whoever reaches the cluster bus can add such a node; give it slots, name it in spec.redis.nodes, "
+    "or CLUSTER FORGET it on every node"
+)
+
 
 @dataclass(frozen=True)
 class Member:
@@ -24,6 +33,8 @@ class Member:
     host: str
     port: int
     replica: bool = False
+    unproven: bool = False
+    """In a cluster: nobody but the node itself says that it belongs there, which any that reaches the bus can."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +53,13 @@ class Reach:
         """The silent servers that have to answer before the work is done.
 
         A replica that is away holds no door shut that should be open, and is served when it is back;
-        but what is to be shut has to be shut there too.
+        but what is to be shut has to be shut there too. So it is with a node that proves nothing: it may
+        have been one of ours, and come back with the users that it had.
         """
-        return {name: error for name, error in self.silent.items() if closing or not self.members[name].replica}
+        return {name: error for name, error in self.silent.items() if closing or not self._may_wait(name)}
+
+    def _may_wait(self, name: str) -> bool:
+        return self.members[name].replica or self.members[name].unproven
 
 
 class Topology:
@@ -58,9 +73,15 @@ class Topology:
         self._informant: Member | None = None
 
     def reach(self) -> Reach:
-        """Who answers, in one round trip to each. Raises Unreachable when nobody does."""
+        """Who answers, in one round trip to each. Raises Unreachable when nobody does.
+
+        One that proves nothing is sent no login, and counts as silent.
+        """
         reach = Reach({self.node(member).name: member for member in self.members()})
         for name, member in reach.members.items():
+            if member.unproven:
+                reach.silent[name] = Unreachable(_UNPROVEN.format(name=name))
+                continue
             node = self.node(member)
             if len(reach.members) > 1 and time.monotonic() < self._deaf_until.get(name, 0.0):
                 reach.silent[name] = Unreachable(f"redis at {name} does not answer")
@@ -139,7 +160,7 @@ class Topology:
                 "NotACluster",
                 f"redis at {node.name} does not run as a cluster: set spec.redis.mode to standalone or sentinel",
             )
-        return members_of_cluster(node.checked(reply), seed.host)
+        return members_of_cluster(node.checked(reply), seed.host, {address(text) for text in self._spec.nodes})
 
     def _ask_sentinel(self, seed: Member) -> tuple[Member, ...]:
         """Sentinels often ask for no password; one that does is given the admin's."""
@@ -160,22 +181,28 @@ class Topology:
         return members_of_sentinel(master, replicas)
 
 
-def members_of_cluster(text: str, asked: str) -> tuple[Member, ...]:
+def members_of_cluster(text: str, asked: str, named: Collection[tuple[str, int]] = ()) -> tuple[Member, ...]:
     """The members in a reply of CLUSTER NODES; `asked` is the host for a node that does not know its own.
 
-    A line begins `<id> <ip>:<port>@<bus port>[,<hostname>] <flags>`; a node still in handshake has no
-    data and no stable name, one without address cannot be reached by anybody.
+    A line is `<id> <ip>:<port>@<bus port>[,<hostname>] <flags> <master> <ping> <pong> <epoch> <link> <slot>...`;
+    a node still in handshake has no data and no stable name, one without address cannot be reached by anybody.
+    Proven are those that hold slots or copy one that does, the one that was asked, and those that are `named`.
     """
-    members = []
-    for line in text.splitlines():
-        _, place, flags, *_ = line.split()
-        if {"handshake", "noaddr"} & set(flags.split(",")):
+    rows = [line.split() for line in text.splitlines()]
+    holders = {row[0] for row in rows if any(not slot.startswith(_ON_THE_WAY) for slot in row[8:])}
+    found: dict[tuple[str, int], Member] = {}
+    for name, place, listed, master, *_ in rows:
+        flags = set(listed.split(","))
+        if {"handshake", "noaddr"} & flags:
             continue
         endpoint, _, names = place.partition("@")
         hostname = names.partition(",")[2].partition(",")[0]
         ip, _, port = endpoint.rpartition(":")
-        members.append(Member(hostname or ip or asked, int(port), replica="slave" in flags))
-    return tuple(sorted(members, key=lambda member: (member.host, member.port)))
+        at = (hostname or ip or asked, int(port))
+        proven = "myself" in flags or at in named or bool({name, master} & holders)
+        if proven or at not in found:  # or whoever gives the address of another would take its place
+            found[at] = Member(*at, replica="slave" in flags, unproven=not proven)
+    return tuple(found[at] for at in sorted(found))
 
 
 def members_of_sentinel(master: Sequence[Reply], replicas: Sequence[Sequence[Reply]]) -> tuple[Member, ...]:
