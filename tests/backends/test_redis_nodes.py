@@ -26,6 +26,7 @@ from tests.backends.redis_server import (
     redis_cluster,
     step,
 )
+from tests.certificates import Authority
 from tests.patience import free_port, until
 from tests.support import ROOT, intent
 
@@ -547,6 +548,29 @@ def test_who_joins_a_cluster_by_its_bus_is_sent_no_login(
             root.execute_command("CLUSTER FORGET", name)
     converge(client, shut)
     client.close()
+
+
+def test_a_bus_that_takes_anybody_is_found_until_it_is_closed(trio: list[Server], tmp_path: Path) -> None:
+    client = Client(redis_cluster(trio[0].address, mode="cluster"), SECRET)
+    (finding,) = client.prepare().findings
+    assert finding.reason == "ClusterBusOpen"
+    assert all(f"127.0.0.1:{server.port + 10_000}" in finding.message for server in trio)
+    assert client.prepare().findings == (finding,), "being tried does the nodes no harm"
+    client.close()
+
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("node", "IP:127.0.0.1")
+    files = (f"tls-cert-file {certificate}", f"tls-key-file {key}", f"tls-ca-cert-file {authority.certificate}")
+    for version in ("TLSv1.2", "TLSv1.3"):
+        options = ("cluster-enabled yes", "tls-cluster yes", f"tls-protocols {version}", *files)
+        with Server(tmp_path, *options) as alone:
+            client = Client(redis_cluster(alone.address, mode="cluster"), SECRET)
+            assert client.prepare().findings == (), "without a certificate of the authority nobody gets in"
+            client.close()
+    with Server(tmp_path, "cluster-enabled yes", f"cluster-announce-bus-port {free_port()}") as alone:
+        client = Client(redis_cluster(alone.address, mode="cluster"), SECRET)
+        assert client.prepare().findings == (), "no connection comes about, as behind a network policy"
+        client.close()
 
 
 def test_a_new_node_of_a_cluster_is_served_once_it_holds_slots_or_is_named(trio: list[Server], tmp_path: Path) -> None:

@@ -113,9 +113,9 @@ def test_members_of_a_cluster_are_read_from_its_own_table() -> None:
         "ee :7001@17001,,shard-id=1 master - 0 0 0 connected 5461-16383\n"
     )
     assert members_of_cluster(text, "seed") == (
-        Member("10.0.0.2", 7000, replica=True),
-        Member("redis-0.example", 7000),
-        Member("seed", 7001),
+        Member("10.0.0.2", 7000, replica=True, bus=17000),
+        Member("redis-0.example", 7000, bus=17000),
+        Member("seed", 7001, bus=17001),
     )
 
 

@@ -12,7 +12,7 @@ from matrixhub.backends.redis import acl
 from matrixhub.backends.redis.acl_file import AclFiles
 from matrixhub.backends.redis.commands import allowed
 from matrixhub.backends.redis.desired import binding, desired, section
-from matrixhub.backends.redis.fitness import check, check_sentinel
+from matrixhub.backends.redis.fitness import check, check_buses, check_sentinel
 from matrixhub.backends.redis.node import Facts, Login, Node
 from matrixhub.backends.redis.plan import Action, Purge, RemoveUser, SetUser, UserAction, plan
 from matrixhub.backends.redis.service import Service
@@ -58,6 +58,7 @@ class Client:
             except Unreachable as error:
                 self._connected().lost(reach, name, error)
             findings += self._acl_files.findings(name)
+        findings += check_buses(reach.members[name] for name, _, _ in reach.each())
         for sentinel in self._connected().sentinels():
             with contextlib.suppress(Unreachable, Rejected):  # who answers no stranger is open to none
                 findings += check_sentinel(sentinel)

@@ -1,11 +1,14 @@
 """Whether a server is fit for tenants: its version, the operator's rights on it, and what everybody's rights undo."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
+from matrixhub.api.values import bracketed
 from matrixhub.backends.contract import Finding
 from matrixhub.backends.redis.acl import fields
 from matrixhub.backends.redis.commands import ADMIN, SENTINEL_POWERS, Vocabulary
-from matrixhub.backends.redis.node import Facts, Node, Reply, denied
+from matrixhub.backends.redis.node import Facts, Node, Reply, denied, takes_strangers
+from matrixhub.backends.redis.topology import Member
 from matrixhub.errors import Rejected
 
 KEYS_TO_REMOVE = "~tenant:*"
@@ -50,6 +53,24 @@ def check_sentinel(stranger: Node) -> list[Finding]:
         "ACL SETUSER default reset $(cat manifests/admin-rights/sentinel.acl), as docs/operations.md has it"
     )
     return [Finding("SentinelOpen", text)]
+
+
+def check_buses(members: Iterable[Member]) -> list[Finding]:
+    """That nodes of a cluster take anybody at their bus, the operator for one, is found: all are tried at once."""
+    nodes = [member for member in members if member.bus]
+    with ThreadPoolExecutor(max_workers=64) as pool:
+        takes = pool.map(lambda node: takes_strangers(node.host, node.bus), nodes)
+    buses = [
+        f"{bracketed(node.host)}:{node.bus}" for node, open_to_all in zip(nodes, takes, strict=True) if open_to_all
+    ]
+    if not buses:
+        return []
+    text = (
+        f"the cluster bus at {', '.join(buses)} takes anybody's connection, and no certificate is asked for: whoever "
+        "reaches it can become a node, be sent everybody's login and take over the data; "
+        "let the nodes alone reach it, or set tls-cluster yes, as docs/operations.md has it"
+    )
+    return [Finding("ClusterBusOpen", text)]
 
 
 def _require(node: Node, me: str, mine: Mapping[str, Reply], vocabulary: Vocabulary) -> None:

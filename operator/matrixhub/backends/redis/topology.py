@@ -33,6 +33,8 @@ class Member:
     host: str
     port: int
     replica: bool = False
+    bus: int = 0
+    """The port at which the nodes of a cluster speak to each other; 0 where it is none."""
     unproven: bool = False
     """In a cluster: nobody but the node itself says that it belongs there, which any that reaches the bus can."""
 
@@ -195,13 +197,14 @@ def members_of_cluster(text: str, asked: str, named: Collection[tuple[str, int]]
         flags = set(listed.split(","))
         if {"handshake", "noaddr"} & flags:
             continue
-        endpoint, _, names = place.partition("@")
-        hostname = names.partition(",")[2].partition(",")[0]
+        endpoint, _, more = place.partition("@")
+        bus, _, names = more.partition(",")
+        hostname = names.partition(",")[0]
         ip, _, port = endpoint.rpartition(":")
         at = (hostname or ip or asked, int(port))
         proven = "myself" in flags or at in named or bool({name, master} & holders)
         if proven or at not in found:  # or whoever gives the address of another would take its place
-            found[at] = Member(*at, replica="slave" in flags, unproven=not proven)
+            found[at] = Member(*at, replica="slave" in flags, bus=int(bus), unproven=not proven)
     return tuple(found[at] for at in sorted(found))
 
 
