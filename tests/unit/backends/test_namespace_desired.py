@@ -55,6 +55,19 @@ def test_a_backend_given_by_service_is_reached_in_its_namespace() -> None:
         assert there in egress(wish({"REDIS_HOST": host}))
 
 
+def test_a_redis_cluster_given_by_service_is_reached_at_the_ports_that_are_named_and_not_at_its_bus() -> None:
+    nodes = ["redis.cache.svc:6379", "redis.cache.svc:6380", "10.0.0.7:7000", "redis.example.org:7001"]
+    on = cluster(STAND, redis={"mode": "cluster", "nodes": nodes, "adminSecretRef": {"name": "r"}})
+    there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "cache"}}}
+    ways = [rule for rule in egress(intent("green", on)) if rule not in egress(wish())]
+    assert sorted(ways, key=lambda way: int(way["ports"][0]["port"])) == [
+        {"to": [there], "ports": [{"protocol": "TCP", "port": 6379}]},
+        {"to": [there], "ports": [{"protocol": "TCP", "port": 6380}]},
+        {"to": [{"ipBlock": {"cidr": "10.0.0.7/32"}}], "ports": [{"protocol": "TCP", "port": 7000}]},
+        {"ports": [{"protocol": "TCP", "port": 7001}]},
+    ]
+
+
 def test_a_backend_given_by_another_name_is_reached_at_its_port() -> None:
     assert {"ports": [{"protocol": "TCP", "port": 9092}]} in egress(wish())
     assert {"ports": [{"protocol": "TCP", "port": 443}]} in egress(wish())

@@ -203,24 +203,28 @@ def _ways_to_gateways(cluster: RealtimeCluster) -> list[dict[str, Any]]:
 
 def _ways_to_backends(spec: RealtimeClusterSpec) -> list[dict[str, Any]]:
     ways: list[dict[str, Any]] = []
+    nodes = set(map(_host_and_port, spec.redis.nodes)) if spec.redis and spec.redis.mode == "cluster" else set()
     for host, port in _endpoints(spec):
-        way = _way_to(host, port)
+        way = _way_to(host, port, exactly=(host, port) in nodes)
         if way not in ways:
             ways.append(way)
     return ways
 
 
-def _way_to(host: str, port: int) -> dict[str, Any]:
+def _way_to(host: str, port: int, *, exactly: bool) -> dict[str, Any]:
     """To an address: that address and port. To a Service: its namespace, since policies see the pod's port.
 
-    A network policy cannot hold any other DNS name, so there the port is open to every address.
+    `exactly`, that port alone of the namespace: nodes of a Redis Cluster have a bus beside it, which asks nobody
+    who he is. A network policy cannot hold any other DNS name, so there the port is open to every address.
     """
     try:
         address = ip_address(host)
     except ValueError:
         parts = host.lower().rstrip(".").split(".")
         in_cluster = len(parts) > 2 and parts[2] == "svc"  # noqa: PLR2004 - name.namespace.svc
-        return {"to": [_namespace_peer(parts[1])]} if in_cluster else _way_to_any(port)
+        if not in_cluster:
+            return _way_to_any(port)
+        return {"to": [_namespace_peer(parts[1])]} | ({"ports": [_port(port)]} if exactly else {})
     return {"to": [{"ipBlock": {"cidr": f"{address}/{address.max_prefixlen}"}}], "ports": [_port(port)]}
 
 
