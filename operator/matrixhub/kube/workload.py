@@ -80,28 +80,33 @@ def clear(api: KubeApi, namespace: str, cluster: str, component: str) -> tuple[s
 def rollout(api: KubeApi, namespace: str, name: str, least: int) -> str:
     """What is wrong with the Deployment as it is now, in words; empty when nothing is. See `trouble`."""
     deployment = api.get(DEPLOYMENT, name, namespace)
-    told = trouble(api, deployment, least) if deployment else "it was deleted just now"
+    if deployment is None:
+        told = "it was deleted just now"
+    else:
+        selector = naming.selector(deployment["spec"]["selector"]["matchLabels"])
+        told = trouble(deployment, api.list(POD, namespace, selector), least)
     return f"Deployment {name}: {told}" if told else ""
 
 
-def trouble(api: KubeApi, deployment: Manifest, least: int = 1) -> str:
+def trouble(deployment: Manifest, pods: Iterable[Manifest], least: int) -> str:
     """What keeps the Deployment's pods from being ready, or a change of it from reaching them; empty when nothing does.
 
-    `deployment` is the object as read. Pods that merely start are no trouble where `least` are ready. The pods are
-    only asked about when fewer are as described than wanted.
+    `deployment` is the object as read. Pods that merely start are no trouble where `least` are ready. `pods` are only
+    read when fewer are as described than wanted. Pure.
     """
     # A Deployment begins with one; the scaler brings it to its least a moment later.
     wanted, status = max(least, deployment["spec"].get("replicas", 1)), deployment.get("status") or {}
     ready, updated = status.get("readyReplicas", 0), status.get("updatedReplicas", 0)
     seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    if seen and min(ready, updated) >= wanted:
+    # A pod of the former description is among the ready as long as the one that takes its place is not.
+    replaced = status.get("replicas", 0) <= updated
+    if seen and replaced and min(ready, updated) >= wanted:
         return ""
-    selector = naming.selector(deployment["spec"]["selector"]["matchLabels"])
-    pods = list(api.list(POD, deployment["metadata"]["namespace"], selector))
     why = next((told for pod in pods if (told := _pod_trouble(pod))), _conditions(status))
     if ready >= least and not why:
         return ""
-    return f"{ready} of {wanted} pods are ready" + (f": {why}" if why else "")
+    told = f"{ready} of {wanted} pods are ready" if ready < wanted else "a change does not reach all pods"
+    return told + (f": {why}" if why else "")
 
 
 def _pod_trouble(pod: Manifest) -> str:
