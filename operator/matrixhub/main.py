@@ -1,7 +1,6 @@
 """The composition root: the only place that wires."""
 
 import asyncio
-import re
 import signal
 import threading
 from collections.abc import Callable
@@ -29,7 +28,7 @@ from matrixhub.engine.controller import Controller
 from matrixhub.engine.desk import Credentials, admin_of
 from matrixhub.engine.kinds import Kind
 from matrixhub.engine.trail import Reporting
-from matrixhub.engine.vault import ACCESS_KEY, APP_KEY, Vault, new_app, new_login
+from matrixhub.engine.vault import APPS, ISSUED, Vault, named, new_app
 from matrixhub.freshness import TIMEOUT as LOOK_TIMEOUT
 from matrixhub.freshness import Freshness, Shown
 from matrixhub.health import Health, serve
@@ -55,8 +54,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=postgres.Client,
             account="gateway",
             binding=postgres_desired.binding,
-            credential=lambda tenant: new_login(naming.postgres_role(tenant)),
-            usernames=lambda tenant: re.escape(naming.postgres_role(tenant)),
+            logins=lambda _: named(naming.postgres_role),
         ),
         Kind(
             name="redis",
@@ -65,8 +63,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=redis.Client,
             account="gateway",
             binding=redis_desired.binding,
-            credential=lambda tenant: new_login(naming.redis_user(tenant)),
-            usernames=lambda tenant: re.escape(naming.redis_user(tenant)),
+            logins=lambda _: named(naming.redis_user),
         ),
         Kind(
             name="kafka",
@@ -75,8 +72,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             client=kafka.Client,
             account="relay",
             binding=kafka_desired.binding,
-            credential=lambda tenant: new_login(naming.kafka_user(tenant)),
-            usernames=lambda tenant: re.escape(naming.kafka_user(tenant)),
+            logins=lambda _: named(naming.kafka_user),
         ),
         Kind(
             name="objectstore",
@@ -84,10 +80,8 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             section=lambda cluster: cluster.spec.object_store,
             client=lambda cluster, admin, _: objectstore.Client(cluster, admin, metered=metered),
             binding=objectstore_desired.binding,
-            credential=lambda tenant: new_login(naming.object_store_user(tenant)),
-            usernames=lambda tenant: f"{re.escape(naming.object_store_user(tenant))}|{ACCESS_KEY}",
-            issues=lambda cluster: (
-                cluster.spec.object_store is not None and cluster.spec.object_store.provider == "aws"
+            logins=lambda cluster: (
+                ISSUED if objectstore_desired.section(cluster).provider == "aws" else named(naming.object_store_user)
             ),
         ),
         Kind(
@@ -96,8 +90,7 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             section=lambda cluster: cluster.spec.gateway,
             client=lambda cluster, _, account: gateway.Client(cluster, account, api, new_app),
             binding=gateway_desired.binding,
-            credential=lambda _: new_app(),
-            usernames=lambda _: APP_KEY,
+            logins=lambda _: APPS,
             account="gateway",
             runs=True,
         ),

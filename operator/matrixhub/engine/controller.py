@@ -180,8 +180,8 @@ class Controller:
         """Their RealtimeCluster has changed, has more backends than before (`grown`), or is there at last."""
         for tenant in tenants:
             entry = self.roster.entries[tenant]
-            # The Secret of a backend that is new has to be there before that backend begins.
-            entry.begun, entry.housed = False, entry.housed and not grown
+            # The Secret of a backend that is new, or another service now, has to be there before that backend begins.
+            entry.begun, entry.housed = False, entry.housed and not grown and self._complete(entry)
             self._begin(entry, Priority.RESYNC)
             self.registrar.add(f"Tenant/{tenant}")
 
@@ -218,18 +218,25 @@ class Controller:
             if outcome.error is None and self.roster.turn(entry, plane) == (NAMESPACE,):
                 self._housing.add(entry.tenant.id, priority)
         elif outcome.backend == NAMESPACE and not entry.housed and outcome.basis == self.roster.basis(entry, plane):
-            entry.housed = outcome.error is None or self._unhindered(entry, plane)
+            entry.housed = outcome.error is None or self._unhindered(entry)
             if entry.housed:
                 self._advance(entry, priority, skip=NAMESPACE)
 
-    def _unhindered(self, entry: Entry, plane: Plane) -> bool:
+    def _unhindered(self, entry: Entry) -> bool:
         """Whether the others begin though the namespace is not as it should be: an owner can keep it from being so.
 
         Doors are shut and limits kept all the same, once the credentials are known. Only where nothing can be open
         yet nothing is made.
         """
         open_yet = NAMESPACE in entry.shares or entry.phase is Phase.SUSPENDED
-        return open_yet and self._credentials.complete(entry.tenant.id, self.roster.shares(plane), plane.cluster)
+        return open_yet and self._complete(entry)
+
+    def _complete(self, entry: Entry) -> bool:
+        """Whether the tenant has credentials for each backend of its RealtimeCluster, but for those that issue them."""
+        plane = self.roster.plane_of(entry)
+        return plane is not None and self._credentials.complete(
+            entry.tenant.id, self.roster.shares(plane), plane.cluster
+        )
 
     def _rehouse(self, entry: Entry, priority: Priority) -> None:
         """The tenant's Secrets are to hold something else, which is our own doing and no drift."""

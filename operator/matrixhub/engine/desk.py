@@ -88,7 +88,7 @@ class ServiceDesk:
             if not (due := self.roster.due(tenant, self.kind.name)):
                 continue
             entry, plane = due
-            credential = self.credentials.of(tenant, self.kind.name) if entry.phase.living else None
+            credential = self.credentials.of(tenant, self.kind, plane.cluster) if entry.phase.living else None
             owner, held = self.roster.owner(entry), self.kind.name in entry.shares
             intents[tenant] = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential, held=held)
         return intents
@@ -143,7 +143,7 @@ class HousingDesk:
         """By name, what the tenant's Secrets are to hold."""
         owner, secrets = self.roster.owner(entry), {}
         for kind in self.roster.shares(plane):
-            credential = self.credentials.ensure(entry.tenant.id, kind, issues=kind.issues(plane.cluster))
+            credential = self.credentials.ensure(entry.tenant.id, kind, plane.cluster)
             ca = plane.bound[kind.name] = self._known_authority(plane, kind)
             if credential:
                 intent = Intent(entry.tenant, plane.cluster, entry.phase, owner, credential, ca)
@@ -182,9 +182,13 @@ class Credentials:
         self._former: dict[str, str] = {}
         """By tenant, the lost hub whose Secrets were read as its own."""
 
-    def of(self, tenant: str, backend: str) -> Credential | None:
-        """The credential, if there is one yet."""
-        return self._known.get(tenant, {}).get(backend)
+    def of(self, tenant: str, kind: Kind, cluster: RealtimeCluster) -> Credential | None:
+        """The credential, if there is one yet of a username that the tenant has in the backend as it now is.
+
+        Another was put into the Secret by hand, or is of the service that was there before.
+        """
+        known = self._known.get(tenant, {}).get(kind.name)
+        return known if known and kind.logins(cluster).ours(tenant, known.username) else None
 
     def read(self, owners: Mapping[str, Owner]) -> None:
         """Those of tenants not seen before, or that adopt what a lost hub left, are read from their Secrets."""
@@ -198,23 +202,23 @@ class Credentials:
     def _unread(self, tenant: str, owner: Owner) -> bool:
         return tenant not in self._known or bool(owner.former and owner.former != self._former.get(tenant))
 
-    def ensure(self, tenant: str, kind: Kind, *, issues: bool) -> Credential | None:
+    def ensure(self, tenant: str, kind: Kind, cluster: RealtimeCluster) -> Credential | None:
         """The credential, made now if missing; None while a backend that issues its own has not."""
-        known = self._known.setdefault(tenant, {})
-        if kind.name not in known and not issues:
-            known[kind.name] = kind.credential(tenant)
-        return known.get(kind.name)
+        new = kind.logins(cluster).new
+        if self.of(tenant, kind, cluster) is None and new:
+            self.store(tenant, kind.name, new(tenant))
+        return self.of(tenant, kind, cluster)
 
     def complete(self, tenant: str, kinds: Iterable[Kind], cluster: RealtimeCluster) -> bool:
         """Whether there is one for each of these backends, but for those that issue their own."""
-        return all(self.of(tenant, kind.name) or kind.issues(cluster) for kind in kinds)
+        return all(self.of(tenant, kind, cluster) or kind.logins(cluster).new is None for kind in kinds)
 
     def begin(self, tenant: str) -> None:
         """The tenant was made just now: it has no credentials that could be read."""
         self._known[tenant] = {}
 
     def store(self, tenant: str, backend: str, credential: Credential) -> None:
-        """A credential that a backend has issued takes the place of the former."""
+        """A credential that was made or issued takes the place of the former."""
         self._known.setdefault(tenant, {})[backend] = credential
 
     def forget(self, tenant: str) -> None:

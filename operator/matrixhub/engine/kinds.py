@@ -1,12 +1,21 @@
 """What the engine must know of each backend; main.py fills it in."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Backend, Credential, Intent, ServiceAccount
+
+
+@dataclass(frozen=True)
+class Logins:
+    """What tenants log in to a backend with."""
+
+    ours: Callable[[str, str], bool] = lambda _tenant, _username: False
+    """Whether a tenant, the first, has this username; a credential that says another is not believed."""
+    new: Callable[[str], Credential] | None = None
+    """New credentials for a tenant; None where the backend itself chooses them (AWS access keys)."""
 
 
 @dataclass(frozen=True)
@@ -20,18 +29,14 @@ class Kind:
     """From the RealtimeCluster, the admin's credentials, and the service account that this backend is to know."""
     secret_name: str = ""
     """The Secret in which each tenant finds its credentials; empty where tenants have no share."""
-    credential: Callable[[str], Credential] = lambda tenant: Credential(tenant, "")
-    """New credentials for a tenant."""
-    usernames: Callable[[str], str] = re.escape
-    """A regular expression for a tenant's username; a Secret that says another is not believed."""
+    logins: Callable[[RealtimeCluster], Logins] = lambda _: Logins()
+    """What tenants log in with, as the RealtimeCluster has the backend."""
     binding: Callable[[Intent], Mapping[str, str]] = lambda _: {}
     """What the tenant's Secret is to hold."""
     account: str = ""
     """Which service account this backend is to know: `gateway`, `relay` or none."""
     runs: bool = False
     """Whether it runs pods in the RealtimeCluster's namespace."""
-    issues: Callable[[RealtimeCluster], bool] = lambda _: False
-    """Whether the backend itself chooses the credentials (AWS access keys)."""
 
     @property
     def shared_out(self) -> bool:

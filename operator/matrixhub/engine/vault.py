@@ -4,13 +4,13 @@ import base64
 import binascii
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from matrixhub.api import naming
 from matrixhub.backends.contract import Credential, Mark, Owner
-from matrixhub.engine.kinds import Kind
+from matrixhub.engine.kinds import Kind, Logins
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import NAMESPACE, SECRET, Manifest
 
@@ -22,9 +22,9 @@ THREADS = 8
 
 PASSWORD = re.compile(r"[A-Za-z0-9+/=_.~-]{32,256}")
 """What is taken for a password: made by us, or an access key's secret. Anything else was put there by hand."""
-APP_KEY = "[0-9a-f]{20}"
+APP_KEY = re.compile(r"[0-9a-f]{20}")
 """What a key of an app looks like that `new_app` made."""
-ACCESS_KEY = "[A-Z0-9]{16,128}"
+ACCESS_KEY = re.compile(r"[A-Z0-9]{16,128}")
 """What the id of an access key looks like that AWS issued."""
 MASTER_KEY = "PUSHER_ENCRYPTION_MASTER_KEY_BASE64"
 """The key of a Secret under which an app's master key stands, named as Pusher's libraries have it."""
@@ -49,6 +49,17 @@ def new_login(username: str) -> Credential:
 def new_app() -> Credential:
     """A new app: its key (which opens public channels, so nobody may guess it), secret and master key."""
     return Credential(secrets.token_hex(10), new_password(), base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def named(username: Callable[[str], str]) -> Logins:
+    """Each tenant has one username, and a password of ours."""
+    return Logins(lambda tenant, said: said == username(tenant), lambda tenant: new_login(username(tenant)))
+
+
+APPS = Logins(lambda _, said: bool(APP_KEY.fullmatch(said)), lambda _: new_app())
+"""Each tenant has an app of ours."""
+ISSUED = Logins(lambda _, said: bool(ACCESS_KEY.fullmatch(said)))
+"""Each tenant has an access key that AWS issued."""
 
 
 class Vault:
@@ -100,8 +111,7 @@ def credentials(
 ) -> dict[str, dict[str, Credential]]:
     """By tenant and backend, the credentials in the Secrets that carry the tenant's mark, as its owner has it. Pure.
 
-    `kinds` are by the Secret's name. What does not look like a username or a password of ours is left out, so that
-    new ones are made.
+    `kinds` are by the Secret's name. What does not look like a password of ours is left out, so that new ones are made.
     """
     found: dict[str, dict[str, Credential]] = {}
     for secret in secrets_found:
@@ -112,8 +122,7 @@ def credentials(
             continue
         if mark is None or not mark.vouches_for(owner):
             continue
-        credential = _credential(secret.get("data") or {})
-        if credential and re.fullmatch(kind.usernames(tenant), credential.username):
+        if credential := _credential(secret.get("data") or {}):
             found.setdefault(tenant, {})[kind.name] = credential
     return found
 

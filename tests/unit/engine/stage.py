@@ -21,7 +21,7 @@ from matrixhub.engine.kinds import Kind
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.registrar import Registrar, Writes, Written
 from matrixhub.engine.roster import Plane
-from matrixhub.engine.vault import Vault, new_login
+from matrixhub.engine.vault import Vault, named
 from matrixhub.engine.worker import Worker
 from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
@@ -38,8 +38,7 @@ def kind(name: str) -> Kind:
         section=lambda cluster: getattr(cluster.spec, name),
         client=lambda *_: Toy(),
         binding=lambda intent: {"user": intent.credential.username if intent.credential else ""},
-        credential=new_login,
-        issues=lambda _: False,
+        logins=lambda _: named(lambda tenant: tenant),
         account={"redis": "gateway", "kafka": "relay"}[name],
     )
 
@@ -153,6 +152,10 @@ class Stage:
     def intent(self, backend: str, name: str = "a") -> Intent | None:
         """What the backend would be told of the tenant now."""
         return self.worker(backend)._desk.intents([name]).get(name)
+
+    def known(self, backend: str, credential: Credential, name: str = "a") -> None:
+        """This is the credential that is known of the tenant."""
+        self.controller._credentials.store(name, backend, credential)
 
     def writing(self) -> list[str]:
         """What waits to be composed and written."""

@@ -53,6 +53,22 @@ def test_the_namespace_goes_first_and_the_others_follow_once(on):
     on(scene)
 
 
+def test_a_backend_that_is_another_service_now_begins_with_the_credentials_for_it(on):
+    def scene(stage: Stage) -> None:
+        stage.onboarded()
+        assert stage.may("namespace"), "which makes the credentials"
+        stage.cluster("redis", "kafka", generation=2)
+        assert stage.may("redis")
+        stage.known("redis", Credential("of the former service", "secret"))
+        stage.cluster("redis", "kafka", generation=3)
+        assert not stage.may("redis")
+        assert stage.may("namespace")
+        stage.ends("namespace")
+        assert stage.intent("redis").credential.username == "a"
+
+    on(scene)
+
+
 IN_THE_WAY = Conflict("Secret redis is in the way", "somebody")
 
 

@@ -14,8 +14,10 @@ from matrixhub.engine.accounts import Accounts
 from matrixhub.engine.desk import Credentials, HousingDesk, ServiceDesk
 from matrixhub.engine.roster import Plane, Roster
 from matrixhub.engine.standing import Entry
+from matrixhub.engine.vault import Vault
 from matrixhub.errors import Rejected
 from matrixhub.kube.client import KubeApi
+from matrixhub.main import kinds
 
 AUTHORITY = "-----BEGIN CERTIFICATE-----"
 
@@ -55,10 +57,11 @@ def world(tenants: str = "ab", **tls: dict[str, str]) -> Roster:
     return roster
 
 
-def housing(roster: Roster, shelf: Shelf) -> HousingDesk:
+def housing(roster: Roster, shelf: Shelf, vault: Vault | None = None) -> HousingDesk:
     """The desk of the namespace backend."""
     api = cast("KubeApi", shelf)
-    return HousingDesk(lambda: cast("Any", None), roster, Credentials(NoSecrets()), api, cast("Any", None))
+    credentials = Credentials(vault or NoSecrets())
+    return HousingDesk(lambda: cast("Any", None), roster, credentials, api, cast("Any", None))
 
 
 def test_a_tenants_secret_names_the_authority_before_the_backend_was_ever_reached():
@@ -82,17 +85,54 @@ class Restored(NoSecrets):
 
 def test_what_was_restored_takes_the_place_of_a_new_credential_once_its_hub_is_adopted():
     """The Tenant was applied first, and its Conflict told which hub that is."""
-    credentials, redis = Credentials(Restored()), kind("redis")
+    credentials, redis, cluster = Credentials(Restored()), kind("redis"), world().planes["hub/main"].cluster
     credentials.read({"a": Owner("hub", "a")})
-    new = credentials.ensure("a", redis, issues=False)
+    new = credentials.ensure("a", redis, cluster)
     assert new
     assert new.password != "restored"
     credentials.read({"a": Owner("hub", "a", former="lost")})
-    assert credentials.of("a", "redis") == Credential("a", "restored")
+    assert credentials.of("a", redis, cluster) == Credential("a", "restored")
     credentials.store("a", "redis", Credential("a", "issued since"))
     for former in ("lost", ""):
         credentials.read({"a": Owner("hub", "a", former=former)})
-        assert credentials.of("a", "redis") == Credential("a", "issued since")
+        assert credentials.of("a", redis, cluster) == Credential("a", "issued since")
+
+
+ISSUED = Credential("AKIAIOSFODNN7EXAMPLE", "a-secret-key-of-forty-characters-of-AWS-")
+
+
+class Issued(NoSecrets):
+    """A vault with the Secrets of tenants that AWS has issued access keys for."""
+
+    def read(self, owners: Any) -> dict[str, dict[str, Credential]]:
+        return {tenant: {"objectstore": ISSUED} for tenant in owners}
+
+
+def objects(provider: str) -> Plane:
+    """A RealtimeCluster whose tenants keep objects with this provider."""
+    store = {"provider": provider, "endpoint": "http://store:9000", "adminSecretRef": {"name": "admin"}}
+    metadata = {"name": "main", "namespace": "hub", "uid": "c", "generation": 1}
+    return Plane(RealtimeCluster.model_validate({"metadata": metadata, "spec": {"objectStore": store}}))
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_another_provider_of_objects_gives_each_tenant_a_login_of_its_own(*, restarted: bool):
+    roster, shelf, key = world("a"), Shelf(), ("username", "password")
+    roster.kinds = [each for each in kinds(cast("KubeApi", shelf)) if each.name == "objectstore"]
+
+    def secret(provider: str, desk: HousingDesk) -> tuple[str, ...]:
+        roster.planes["hub/main"] = objects(provider)
+        told = desk.intents("a")["a"].secrets.get("object-store", {})
+        return tuple(told[each] for each in key if told)
+
+    desk = housing(roster, shelf, Issued())
+    assert secret("aws", desk) == (ISSUED.username, ISSUED.password)
+    desk = housing(roster, shelf, Issued()) if restarted else desk
+    made = secret("minio", desk)
+    assert made[0] == "tenant-a"
+    assert made[1] != ISSUED.password
+    assert secret("minio", desk) == made
+    assert secret("aws", desk) == (), "it has issued none yet"
 
 
 def service(roster: Roster, shelf: Shelf) -> ServiceDesk:

@@ -5,6 +5,7 @@ from typing import Any, cast
 import pytest
 
 from matrixhub.api import naming
+from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Owner
 from matrixhub.engine.vault import credentials, new_login
 from matrixhub.kube.client import KubeApi
@@ -12,6 +13,7 @@ from matrixhub.main import kinds
 
 PASSWORD = "a-password-of-more-than-32-characters"
 KINDS = {kind.secret_name: kind for kind in kinds(cast(KubeApi, None)) if kind.shared_out}
+ISSUED = "AKIAIOSFODNN7EXAMPLE"
 GREEN = {"green": Owner("hub", "uid")}
 
 
@@ -51,9 +53,6 @@ def test_what_is_ours_is_read_by_tenant_and_backend() -> None:
         {"data": {"password": "x" * 31}},
         {"data": {"password": f"{PASSWORD}'; drop table"}},
         {"data": {"password": f"{PASSWORD}\n"}},
-        {"data": {"username": ""}},
-        {"data": {"username": "tenant_blue"}},
-        {"data": {"username": "tenant_green\n"}},
     ],
     ids=str,
 )
@@ -64,15 +63,28 @@ def test_what_is_not_ours_or_no_password_is_not_read(strange: dict[str, Any]) ->
 @pytest.mark.parametrize("name", KINDS)
 def test_what_was_made_is_believed(name: str) -> None:
     """And nothing else: an owner can write any name into a Secret whose mark stays."""
-    made = KINDS[name].credential("green").username
-    assert credentials([named(name, made)], GREEN, KINDS)["green"][KINDS[name].name].username == made
-    for strange in ("", "x" * 300, f"{made}\0", f"{made}\n", f"{made}x", made[1:], f"{made}-blue"):
-        assert credentials([named(name, strange)], GREEN, KINDS) == {}
+    logins = KINDS[name].logins(on("minio"))
+    assert logins.new
+    made = logins.new("green").username
+    assert logins.ours("green", made)
+    for strange in ("", "x" * 300, f"{made}\0", f"{made}\n", f"{made}x", made[1:], f"{made}-blue", ISSUED):
+        assert not logins.ours("green", strange)
 
 
-def test_an_access_key_that_aws_issued_is_believed() -> None:
-    for issued in ("AKIAIOSFODNN7EXAMPLE", "LSIAQAAAAAAVNCBMPNSG"):
-        assert credentials([named("object-store", issued)], GREEN, KINDS)["green"]["objectstore"].username == issued
+def test_an_access_key_that_aws_issued_is_believed_and_no_name_of_ours() -> None:
+    logins = KINDS["object-store"].logins(on("aws"))
+    assert logins.new is None
+    assert logins.ours("green", ISSUED)
+    assert logins.ours("green", "LSIAQAAAAAAVNCBMPNSG")
+    assert not logins.ours("green", "tenant-green")
+
+
+def on(provider: str) -> RealtimeCluster:
+    """A RealtimeCluster with an object store."""
+    store = {"provider": provider, "endpoint": "http://store:9000", "adminSecretRef": {"name": "store"}}
+    return RealtimeCluster.model_validate(
+        {"metadata": {"name": "main", "namespace": "hub", "uid": "c", "generation": 1}, "spec": {"objectStore": store}}
+    )
 
 
 def named(name: str, username: str) -> dict[str, Any]:
