@@ -12,10 +12,15 @@ from itertools import chain
 
 BACKOFF_FIRST, BACKOFF_LIMIT = 0.5, 30.0
 """Seconds before the first retry of a key, and at most."""
+PATIENCE = 3
+"""Turns for which ready keys let those of other priorities go before them."""
 
 
 class Priority(IntEnum):
-    """Live edits are taken before what a resync has queued, and that before work that was refused before."""
+    """Live edits are taken before what a resync has queued, and that before work that was refused before.
+
+    That order holds as long as those who wait have `PATIENCE`.
+    """
 
     LIVE = 0
     RESYNC = 1
@@ -42,6 +47,8 @@ class KeyedQueue:
     """The keys of which the last failure was a refusal."""
     _since: dict[str, float] = field(default_factory=dict)
     """When each key that is ready or in progress became ready."""
+    _passed: dict[Priority, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
+    """For how many turns in a row the ready keys of each priority were passed over."""
 
     def add(self, key: str, priority: Priority = Priority.LIVE) -> None:
         """The key is ready; a live edit also ends its back-off. In progress: it is ready again afterwards."""
@@ -64,9 +71,12 @@ class KeyedQueue:
             self._delay(key, min(due, self._delayed.get(key, due)))
 
     def take(self, now: float, limit: int) -> tuple[list[str], Priority]:
-        """Up to `limit` keys of the first priority that has some, in order of arrival; of a resync's all."""
+        """Up to `limit` keys of the first priority that has some, in order of arrival; of a resync's all.
+
+        One that was passed over often enough goes first: work that goes on at once keeps no key waiting for ever.
+        """
         self._wake(now)
-        priority = next((each for each in Priority if self._ready[each]), Priority.RESYNC)
+        priority = self._turn()
         ready = self._ready[priority]
         count = len(ready) if priority is Priority.RESYNC else min(limit, len(ready))
         keys = [ready.popitem(last=False)[0] for _ in range(count)]
@@ -133,6 +143,15 @@ class KeyedQueue:
     def idle(self) -> bool:
         """Whether nothing waits and nothing is in progress."""
         return not (any(self._ready) or self._delayed or self._working)
+
+    def _turn(self) -> Priority:
+        """The priority whose turn it is; the others that have ready keys are passed over."""
+        waiting = [each for each in Priority if self._ready[each]]
+        impatient = [each for each in waiting if self._passed[each] >= PATIENCE]
+        turn = next(iter(impatient or waiting), Priority.RESYNC)
+        for each in Priority:
+            self._passed[each] = self._passed[each] + 1 if each in waiting and each is not turn else 0
+        return turn
 
     def _backoff(self, key: str) -> float:
         """The seconds that the key waits after one more failure."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from matrixhub.engine.queue import BACKOFF_LIMIT, KeyedQueue, Priority
+from matrixhub.engine.queue import BACKOFF_LIMIT, PATIENCE, KeyedQueue, Priority
 
 KEYS = st.sampled_from("abcdef")
 
@@ -160,6 +160,43 @@ def test_work_that_was_refused_before_keeps_no_edit_waiting_and_stays_bounded():
     waiting.take(1, 1)
     waiting.found("b")
     assert waiting.take(1, 1) == (["b"], Priority.LIVE), "what succeeded since is work like any other"
+
+
+@given(st.integers(1, 5), st.integers(1, 3))
+def test_keys_that_come_back_at_once_keep_nobody_waiting_for_ever(busy: int, limit: int):
+    """A long deletion is done in slices, the next of which is due when one has ended."""
+    waiting = queue()
+    for number in range(busy):
+        waiting.add(f"busy {number}")
+    waiting.add("a", Priority.RESYNC)
+    waiting.add("b", Priority.REFUSED)
+    turns = []
+    for _ in range(PATIENCE + 2):
+        keys, priority = waiting.take(0, limit)
+        turns.append(priority)
+        for key in keys:
+            if priority is Priority.LIVE:
+                waiting.retry(key, 0, after=0)
+            else:
+                waiting.done(key)
+    assert turns == [*[Priority.LIVE] * PATIENCE, Priority.RESYNC, Priority.REFUSED]
+
+
+@given(st.lists(st.sets(st.sampled_from(Priority), min_size=1), min_size=1, max_size=60))
+def test_no_priority_is_passed_over_more_often_than_it_has_patience_for(arrivals: list[set[Priority]]):
+    waiting = queue()
+    passed = dict.fromkeys(Priority, 0)
+    for turn, priorities in enumerate(arrivals):
+        for each in priorities:
+            waiting.add(f"{each} {turn}", each)
+        ready = {Priority(int(key[0])) for key in waiting.waiting()}
+        keys, taken = waiting.take(0, 1)
+        assert taken in ready
+        for key in keys:
+            waiting.done(key)
+        for each in Priority:
+            passed[each] = passed[each] + 1 if each in ready - {taken} else 0
+            assert passed[each] <= PATIENCE + 1, "one more where two have lost their patience"
 
 
 def test_success_forgets_the_backoff():

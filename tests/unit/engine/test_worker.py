@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import pytest
 from tests.patience import soon
-from tests.unit.engine.toy import Toy, ToyDesk, intent
+from tests.unit.engine.toy import Say, Toy, ToyDesk, intent
 
-from matrixhub.backends.contract import Intent, Survey
+from matrixhub.backends.contract import Applied, Intent, Survey
 from matrixhub.engine import queue
 from matrixhub.engine import worker as module
 from matrixhub.engine.outcome import Outcome
@@ -203,6 +203,27 @@ def test_drift_is_found_at_a_resync():
         await soon(lambda: desk.toy.words == {"a": "a"})
         desk.toy.words["a"] = "altered"
         await soon(lambda: desk.toy.words == {"a": "a"})
+
+    run(desk, scenario, resync=0.05)
+
+
+def test_work_that_goes_on_at_once_keeps_nobody_from_being_looked_at():
+    """Such as the deletion of a great many rows, which takes slices of some seconds."""
+
+    class Deleting(Toy):
+        def apply(self, plans: Mapping[str, tuple[Say, ...]]) -> Mapping[str, Applied]:
+            goes_on = Applied(Transient("Deleting", "rows are being deleted", retry_after=0))
+            applied = super().apply({tenant: plan for tenant, plan in plans.items() if tenant != "a"})
+            return {tenant: applied.get(tenant, goes_on) for tenant in plans}
+
+    desk = ToyDesk(Deleting(), ["a", "b"])
+
+    async def scenario(worker: Worker) -> None:
+        worker.add("a")
+        await soon(lambda: desk.toy.words == {"b": "b"})
+        desk.toy.words["b"] = "altered"
+        await soon(lambda: desk.toy.words == {"b": "b"})
+        assert desk.last("a").error.reason == "Deleting"
 
     run(desk, scenario, resync=0.05)
 
