@@ -207,6 +207,23 @@ def test_a_tenant_that_goes_takes_its_dead_letters_rights_along(hub: Hub, relay:
     assert not answer.resources
 
 
+@pytest.mark.parametrize("phase", [Phase.ACTIVE, Phase.SUSPENDED, Phase.RETAINED, Phase.DELETED])
+def test_a_relay_that_is_out_of_the_spec_has_no_rights_at_topics_once_it_is_back(hub: Hub, phase: Phase) -> None:
+    tenant, login = f"re-out-{phase.name.lower()}", naming.relay(hub.cluster.key)
+    hub.converge(hub.intent(tenant))
+    assert topics_of(hub, login) >= {f"{tenant}.", naming.dead_letters(tenant)}
+    without = hub.cluster.model_copy(update={"spec": hub.cluster.spec.model_copy(update={"relay": None})})
+    hub.converge(hub.intent(tenant, phase, on=without))
+    assert not {name for name in topics_of(hub, login) if name.startswith(f"{tenant}.")}
+    assert f"{ONE}." in topics_of(hub, login), "others keep what they let the relay do"
+
+
+def topics_of(hub: Hub, login: str) -> set[str]:
+    """The topics, by name or prefix, at which the login has a right."""
+    have = messages.DescribeAclsRequest(2, None, 1, f"User:{login}", None, 1, 1)
+    return {resource.resource_name for resource in hub.root.raw(have).resources}
+
+
 def test_a_login_that_is_not_ours_is_told_and_never_touched(hub: Hub, stand: Mapping[str, str]) -> None:
     cluster = with_relay(stand, "re-taken")
     login = naming.relay(cluster.key)

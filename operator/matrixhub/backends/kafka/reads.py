@@ -36,8 +36,8 @@ def read(session: Session, intents: Sequence[Intent]) -> Mapping[str, State]:
     if not intents:
         return {}
     users = {naming.kafka_user(intent.tenant.id): intent.tenant.id for intent in intents}
-    relay = naming.relay(intents[0].cluster.key) if intents[0].cluster.spec.relay else ""
-    return _Reading(session, users, relay).states(intents)
+    # Also where none is run just now: what it had been let do would be there for it once it is back.
+    return _Reading(session, users, naming.relay(intents[0].cluster.key)).states(intents)
 
 
 def read_account(session: Session, account: ServiceAccount) -> State:
