@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from matrixhub.scaling.decision import Decision, Demand, Policy, Trouble
-from matrixhub.scaling.history import Window
+from matrixhub.scaling.history import EVERY, Window
 from matrixhub.scaling.ladder import Case, needed, settle, unknown
 from matrixhub.scaling.lag import Reading, read
 from matrixhub.scaling.learning import ARRIVING, BEHIND, ConsumerHistory
@@ -35,9 +35,9 @@ class ConsumerPolicy(Policy):
 
 
 def decide(
-    sample: Group, current: int, policy: ConsumerPolicy, history: ConsumerHistory, now: float
+    sample: Group, current: int, policy: ConsumerPolicy, history: ConsumerHistory, now: float, every: float = EVERY
 ) -> Decision[ConsumerHistory]:
-    """The decision on `current` replicas."""
+    """The decision on `current` replicas, one of which is made `every` so many seconds."""
     reading = _reading(sample, history, now)
     if isinstance(reading, Trouble):
         trouble: Trouble | None = reading
@@ -49,8 +49,8 @@ def decide(
         demand = unknown(current, trouble) if trouble and blind else _demand(_Sight(reading, history, policy, current))
     window, recent = history.window, history.recent
     if trouble is None:
-        window = window.after(needed(demand.spare, current, history.decided), now, policy.stabilization)
-        recent = recent.after(demand.replicas, now, min(EMPTY, policy.stabilization))
+        window = window.after(needed(demand.spare, current, history.decided), now, policy.stabilization, every)
+        recent = recent.after(demand.replicas, now, min(EMPTY, policy.stabilization), every)
     elif trouble.reason == OFFSETS_RESET:
         window = recent = Window()
     outcome = settle(Case(current, demand, trouble, policy, window, now, recent))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from matrixhub.scaling.decision import Decision, Demand, Policy, Trouble
-from matrixhub.scaling.history import Window, smoothed
+from matrixhub.scaling.history import EVERY, Window, smoothed
 from matrixhub.scaling.ladder import Case, needed, settle, unknown
 from matrixhub.scaling.samples import Gateways, GatewaySample, Missing
 
@@ -86,9 +86,9 @@ class GatewayHistory:
 
 
 def decide(
-    samples: Gateways, current: int, policy: GatewayPolicy, history: GatewayHistory, now: float
+    samples: Gateways, current: int, policy: GatewayPolicy, history: GatewayHistory, now: float, every: float = EVERY
 ) -> Decision[GatewayHistory]:
-    """The decision on `current` gateways."""
+    """The decision on `current` gateways, one of which is made `every` so many seconds."""
     samples = _credible(samples, policy)
     history = history.after(samples, now)
     answers = () if isinstance(samples, Missing) else tuple(s for s in samples if s.answers(now))
@@ -97,7 +97,7 @@ def decide(
     demand = unknown(current, trouble) if trouble and trouble.blind else _demand(sight)
     window = history.window
     if trouble is None:
-        window = window.after(needed(demand.spare, current, history.decided), now, policy.stabilization)
+        window = window.after(needed(demand.spare, current, history.decided), now, policy.stabilization, every)
     unsettled = _unsettled(sight, current, now)
     outcome = settle(Case(current, demand, trouble, policy, window, now, step=1, unsettled=unsettled))
     decided = history.decided if trouble and outcome.replicas == current else outcome.replicas

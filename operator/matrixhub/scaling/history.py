@@ -3,10 +3,12 @@
 import math
 from dataclasses import dataclass, replace
 
+EVERY = 5.0
+"""Seconds between two looks that are quick: what is decided must stand within 15 s of the load."""
 UNSEEN = 60.0
 """Seconds without a trustworthy look after which a watch begins anew; fewer where the window is shorter..."""
-SEEN = 15.0
-"""...but never fewer than three rounds of a loop that looks every 5 s."""
+ROUNDS = 3
+"""...but never fewer than so many rounds, of which slow looks make long ones."""
 
 
 def smoothed(mean: float, rate: float, seconds: float, over: float) -> float:
@@ -35,11 +37,10 @@ class Window:
     peaks: tuple[Peak, ...] = ()
     length: float = 0.0
 
-    def after(self, replicas: int, now: float, length: float) -> "Window":
-        """The window of `length` seconds once `replicas` is what `now` needs."""
-        unbroken = (
-            self.since is not None and self.last is not None and now - self.last <= min(UNSEEN, max(length, SEEN))
-        )
+    def after(self, replicas: int, now: float, length: float, every: float = EVERY) -> "Window":
+        """The window of `length` seconds once `replicas` is what `now` needs, with a look `every` so many seconds."""
+        silence = max(ROUNDS * every, min(UNSEEN, length))
+        unbroken = self.last is not None and now - self.last <= silence
         return Window(
             since=self.since if unbroken else now,
             last=now,

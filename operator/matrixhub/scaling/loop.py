@@ -18,6 +18,7 @@ from matrixhub.errors import BackendError
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.resources import POD
 from matrixhub.scaling import gateways, workloads
+from matrixhub.scaling.history import EVERY
 from matrixhub.scaling.report import Load, Report, Scaled, lags, measure
 from matrixhub.scaling.samples import GatewaySample, Group, Missing
 from matrixhub.scaling.sources import groups
@@ -26,10 +27,10 @@ from matrixhub.scaling.workloads import Consumers, Gateways
 
 log = logging.getLogger(__name__)
 
-EVERY = 5.0
-"""Seconds between two looks: what is decided must stand within 15 s of the load."""
 SHARE = 10
-"""Looking takes at most a tenth of the time, however many partitions there are."""
+"""Looking takes at most a tenth of the time, however many partitions there are..."""
+LONGEST = 300.0
+"""...unless it takes more than half a minute: nothing is left alone for longer than so many seconds."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 CLUSTERS = 8
 """RealtimeClusters of which the same load is looked at at once."""
@@ -37,9 +38,10 @@ CLUSTERS = 8
 
 @dataclass
 class _Turn:
-    """When a load is looked at next; `busy` while it is."""
+    """When a load is looked at next, `every` so many seconds by what the last look took; `busy` while it is."""
 
     due: float = 0.0
+    every: float = EVERY
     busy: bool = False
 
 
@@ -64,6 +66,11 @@ class _Memory:
                 session.close()
         except Exception:  # it is given up in any case
             log.exception("Failed to close the scaler's session with Kafka of RealtimeCluster %s", self.cluster.key)
+
+
+def interval(took: float) -> float:
+    """Seconds from the begin of a look that took so many to that of the next."""
+    return min(LONGEST, max(EVERY, SHARE * took))
 
 
 class Scaler:
@@ -135,8 +142,8 @@ class Scaler:
         except Exception:  # a bug over one RealtimeCluster keeps no other from being scaled
             log.exception("Failed to scale RealtimeCluster %s", key)
         finally:
-            took = time.monotonic() - began
-            turn.due = began + max(EVERY, SHARE * took)
+            turn.every = interval(time.monotonic() - began)
+            turn.due = began + turn.every
             turn.busy = False
             if self._known.get(key) is not memory:
                 self._release(memory)
@@ -151,18 +158,21 @@ class Scaler:
         if workload is None:
             return Report()
         seen = self._source.look(memory.cluster)
-        return Report((self._scale(memory, workload, seen.samples),), seen)
+        return Report((self._scale(memory, workload, seen.samples, memory.turns[Load.CONNECTIONS].every),), seen)
 
     def _look_at_lag(self, memory: _Memory, tenants: frozenset[str]) -> Report:
         cluster = memory.cluster
         if memory.kafka != cluster.spec.kafka:
             memory.close()
             memory.kafka = cluster.spec.kafka
-        consumers = workloads.consumers(cluster)
-        scaled = tuple(self._scale(memory, each, self._group(memory, cluster, each, tenants)) for each in consumers)
+        every = memory.turns[Load.LAG].every
+        scaled = tuple(
+            self._scale(memory, each, self._group(memory, cluster, each, tenants), every)
+            for each in workloads.consumers(cluster)
+        )
         return Report(scaled, lags=lags(scaled))
 
-    def _scale(self, memory: _Memory, workload: Gateways | Consumers, sample: Any) -> Scaled:
+    def _scale(self, memory: _Memory, workload: Gateways | Consumers, sample: Any, every: float) -> Scaled:
         """The decision on one workload, carried out."""
         namespace, now = memory.cluster.metadata.namespace, time.monotonic()
         try:
@@ -172,7 +182,7 @@ class Scaler:
         if current is None:
             return Scaled(workload.name, sample, error=f"there is no {workload.resource.kind} {workload.target}")
         try:
-            decision = workload.decide(sample, current, memory.histories.get(workload.name), now)
+            decision = workload.decide(sample, current, memory.histories.get(workload.name), now, every)
         except Exception:  # a bug over one workload keeps no other from being scaled
             log.exception("Failed to decide on %s of RealtimeCluster %s", workload.name, memory.cluster.key)
             return Scaled(workload.name, sample, current, error="InternalError: see the operator's log")

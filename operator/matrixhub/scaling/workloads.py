@@ -31,10 +31,10 @@ class Gateways:
     resource: Resource = DEPLOYMENT
 
     def decide(
-        self, samples: GatewaySamples, current: int, history: GatewayHistory | None, now: float
+        self, samples: GatewaySamples, current: int, history: GatewayHistory | None, now: float, every: float
     ) -> Decision[GatewayHistory]:
-        """The decision on `current` gateways; `history` is the last decision's."""
-        return decide_gateways(samples, current, self.policy, history or GatewayHistory(), now)
+        """The decision on `current` gateways; `history` is that of the last, about `every` seconds ago."""
+        return decide_gateways(samples, current, self.policy, history or GatewayHistory(), now, every)
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class Consumers:
     policy: ConsumerPolicy
 
     def decide(
-        self, sample: Group, current: int, history: ConsumerHistory | None, now: float
+        self, sample: Group, current: int, history: ConsumerHistory | None, now: float, every: float
     ) -> Decision[ConsumerHistory]:
-        """The decision on `current` replicas; `history` is the last decision's."""
-        return decide_consumers(sample, current, self.policy, history or ConsumerHistory(), now)
+        """The decision on `current` replicas; `history` is that of the last, about `every` seconds ago."""
+        return decide_consumers(sample, current, self.policy, history or ConsumerHistory(), now, every)
 
 
 def gateways(cluster: RealtimeCluster) -> Gateways | None:

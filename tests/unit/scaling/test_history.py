@@ -1,8 +1,11 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrixhub.scaling.history import UNSEEN, Tally, Window, smoothed
+from matrixhub.scaling.history import ROUNDS, UNSEEN, Tally, Window, smoothed
+from matrixhub.scaling.loop import LONGEST, interval
 
 looks = st.lists(st.tuples(st.floats(1, 20), st.integers(1, 30)), min_size=1, max_size=60)
 
@@ -26,6 +29,20 @@ def test_a_watch_begins_anew_after_a_time_without_a_look() -> None:
     assert window.watched(UNSEEN) == UNSEEN
     late = 2 * UNSEEN + 1
     assert window.after(3, late, 300).watched(late) == 0
+
+
+@given(st.floats(0, 100), st.floats(0, 3600), st.lists(st.floats(0, 1), min_size=1))
+def test_a_watch_is_unbroken_however_seldom_the_loop_looks(took: float, length: float, late: list[float]) -> None:
+    """One workload is looked at after the other, some earlier than last time and some later."""
+    every, window, now = interval(took), Window(), 0.0
+    for rounds, share in enumerate(itertools.cycle(late)):
+        now = rounds * every + share * (took + 1)
+        window = window.after(1, now, length, every)
+        if rounds * every > length + took + 1:
+            break
+    assert window.watched(now) >= length
+    silent = now + ROUNDS * LONGEST + 1
+    assert window.after(1, silent, length, every).watched(silent) == 0
 
 
 def test_nothing_is_watched_before_the_first_look() -> None:

@@ -5,6 +5,7 @@ And what the metrics say: what is scaled, and nothing else.
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -17,9 +18,9 @@ from tests.unit.scaling.test_workloads import KAFKA, cluster
 from matrixhub import metrics
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.kube.resources import Resource
-from matrixhub.scaling import loop
+from matrixhub.scaling import history, loop
 from matrixhub.scaling.report import Seen
-from matrixhub.scaling.samples import GroupSample
+from matrixhub.scaling.samples import GroupSample, PartitionSample
 
 CONSUMER = {
     "name": "reports",
@@ -71,10 +72,23 @@ class Workloads:
         return None
 
 
+class Running(Workloads):
+    """A Kubernetes API in which a workload has four replicas."""
+
+    def __init__(self) -> None:
+        self.count = 4
+
+    def replicas(self, resource: Resource, name: str, namespace: str) -> int:
+        return self.count
+
+    def scale(self, resource: Resource, name: str, namespace: str, replicas: int) -> None:
+        self.count = replicas
+
+
 @asynccontextmanager
-async def scaling(kafka: Kafka) -> AsyncIterator[loop.Scaler]:
+async def scaling(kafka: Kafka, api: Workloads | None = None) -> AsyncIterator[loop.Scaler]:
     """A Scaler at work."""
-    scaler = loop.Scaler(Workloads(), kafka.session, lambda _: ["green"], lambda *_: None)
+    scaler = loop.Scaler(api or Workloads(), kafka.session, lambda _: ["green"], lambda *_: None)
     task = asyncio.create_task(scaler.run())
     try:
         yield scaler
@@ -170,6 +184,30 @@ def test_another_kafka_gets_a_session_of_its_own(kafka: Kafka) -> None:
 
     asyncio.run(scene())
     assert [session.made_from for session in kafka.sessions] == [main(), elsewhere]
+
+
+def test_consumers_go_down_also_where_looks_are_so_long_that_they_are_seldom(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, seldom = Running(), 0.2
+
+    def look(*_: object) -> GroupSample:
+        time.sleep(seldom / 10)
+        idle = tuple(PartitionSample("green.institution.updates", number, 0, 0) for number in range(4))
+        return GroupSample(time.monotonic(), "Stable", api.count, idle)
+
+    monkeypatch.setattr(loop.groups, "look", look)
+    monkeypatch.setattr(loop, "SHARE", 10)
+    monkeypatch.setattr(history, "UNSEEN", seldom / 2)
+    hurried = {"consumers": {"scaleDownStabilization": "1s"}}
+
+    async def scene() -> None:
+        async with scaling(kafka, api) as scaler:
+            scaler.watch(cluster(consumers=[CONSUMER], autoscaling=hurried))
+            await soon(lambda: api.count == 1)
+            scaler.forget("hub/main")
+
+    asyncio.run(scene())
 
 
 FAMILIES = ("matrixhub_scaling_", "matrixhub_consumer_", "matrixhub_gateway_")
