@@ -35,6 +35,7 @@ from matrixhub.health import Health, serve
 from matrixhub.kube.client import KubeApi
 from matrixhub.kube.lease import TIMEOUT as LEASE_TIMEOUT
 from matrixhub.kube.lease import Lease
+from matrixhub.kube.residents import residents
 from matrixhub.kube.resources import NAMESPACE
 from matrixhub.leader import Candidate
 from matrixhub.owned import Echoes, Guard
@@ -69,7 +70,9 @@ def kinds(api: KubeApi, image: str = "", *, metered: bool = False) -> tuple[Kind
             name="kafka",
             secret_name="kafka",
             section=lambda cluster: cluster.spec.kafka,
-            client=kafka.Client,
+            client=lambda cluster, admin, account: kafka.Client(
+                cluster, admin, account, lambda: residents(api, cluster.key)
+            ),
             account="relay",
             binding=kafka_desired.binding,
             logins=lambda _: named(naming.kafka_user),

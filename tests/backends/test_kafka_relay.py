@@ -218,6 +218,22 @@ def test_a_relay_that_is_out_of_the_spec_has_no_rights_at_topics_once_it_is_back
     assert f"{ONE}." in topics_of(hub, login), "others keep what they let the relay do"
 
 
+def test_a_relay_keeps_no_rights_at_topics_of_tenants_that_went_while_nobody_looked(hub: Hub) -> None:
+    login = naming.relay(hub.cluster.key)
+    hub.converge(hub.intent("re-went"))
+    others = topics_of(hub, login) - {"re-went.", naming.dead_letters("re-went")}
+    there = {name.partition(".")[0] for name in others}
+    admin = {"username": hub.admin.username, "password": hub.admin.password}
+    client = Client(hub.cluster, admin, account(hub.cluster), lambda: there)
+    try:
+        (told,) = client.prepare().repaired
+        assert "re-went.*" in told
+        assert topics_of(hub, login) == others
+        assert client.prepare().repaired == ()
+    finally:
+        client.close()
+
+
 def topics_of(hub: Hub, login: str) -> set[str]:
     """The topics, by name or prefix, at which the login has a right."""
     have = messages.DescribeAclsRequest(2, None, 1, f"User:{login}", None, 1, 1)

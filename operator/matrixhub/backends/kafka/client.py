@@ -27,14 +27,22 @@ class Client:
     """
 
     def __init__(
-        self, cluster: RealtimeCluster, admin: Mapping[str, str], account: ServiceAccount | None = None
+        self,
+        cluster: RealtimeCluster,
+        admin: Mapping[str, str],
+        account: ServiceAccount | None = None,
+        residents: reads.Residents | None = None,
     ) -> None:
         self._cluster = cluster
         self._account = account
+        self._residents = residents
+        """Asked once: while this client lives, no Tenant goes without it."""
         self._session = Session(cluster, admin)
 
     def prepare(self) -> Survey:
         """The relay's user is as it should be. What would undo the isolation of tenants is a finding.
+
+        The user has no rights left at topics of Tenants that went while no operator was there.
 
         Raises:
             Unreachable: no broker answers.
@@ -54,7 +62,8 @@ class Client:
             findings.append(_OPEN)
         if self._account is None:
             return Survey(self._session.version, findings=tuple(findings))
-        repaired, conflicts = service.keep(self._session, self._account, self._cluster)
+        repaired, conflicts = service.keep(self._session, self._account, self._cluster, self._residents)
+        self._residents = self._residents if conflicts else None
         return Survey(self._session.version, repaired, (*findings, *conflicts), vacated=self._account.leaving)
 
     def observe(self, intents: Sequence[Intent]) -> Mapping[str, State | BackendError]:

@@ -5,7 +5,7 @@ from matrixhub.backends.contract import Finding, ServiceAccount
 from matrixhub.backends.kafka.account import desired
 from matrixhub.backends.kafka.actions import DeleteGroups
 from matrixhub.backends.kafka.plan import plan
-from matrixhub.backends.kafka.reads import read_account
+from matrixhub.backends.kafka.reads import Residents, read_account
 from matrixhub.backends.kafka.session import Session
 from matrixhub.backends.kafka.writes import write
 from matrixhub.errors import Conflict
@@ -13,13 +13,16 @@ from matrixhub.errors import Conflict
 Kept = tuple[tuple[str, ...], tuple[Finding, ...]]
 
 
-def keep(session: Session, account: ServiceAccount, cluster: RealtimeCluster) -> Kept:
+def keep(
+    session: Session, account: ServiceAccount, cluster: RealtimeCluster, residents: Residents | None = None
+) -> Kept:
     """The user is as it should be, or gone: what was done, and what a person has to do.
 
+    Where `residents` can tell who there is, it has no right at the topics of any other tenant.
     Raises our error for one that will pass or that concerns the admin user.
     """
     try:
-        steps = plan(desired(account, cluster), read_account(session, account))
+        steps = plan(desired(account, cluster), read_account(session, account, residents))
     except Conflict as error:
         return (), (Finding(error.reason, error.message),)
     # A group that goes is first: its members leave it and commit as long as they have their rights.
