@@ -162,7 +162,9 @@ def world(stand: Mapping[str, str]) -> Iterator[World]:
             made.close()
             root.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
             left = root.execute(
-                r"SELECT rolname FROM pg_roles WHERE rolname LIKE 'tenant\_pg-%%' OR rolname LIKE 'pg-%%'"
+                r"SELECT rolname FROM pg_roles r WHERE rolname LIKE 'tenant\_pg-%%' OR rolname LIKE 'pg-%%'"
+                r" OR rolname LIKE 'matrixhub\_left\_%%'"
+                " AND NOT EXISTS (SELECT FROM pg_shdepend WHERE refobjid = r.oid)"
             ).fetchall()
             for (role,) in left:
                 root.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))

@@ -19,6 +19,27 @@ from matrixhub.errors import Conflict, Rejected, Transient, Unreachable
 __all__ = ["world"]
 
 
+# What a tenant left, that may create in a schema of its own; and what nobody's leavings may be used for.
+TRAP = """
+CREATE TABLE trap.kept AS SELECT 1 AS x;
+CREATE VIEW trap.peek AS SELECT * FROM theirs.kept;
+CREATE FUNCTION trap.run(q text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN EXECUTE q; END';
+GRANT USAGE ON SCHEMA trap TO "tenant_pg-accomplice";
+GRANT SELECT ON trap.peek TO "tenant_pg-accomplice"
+"""
+OUT_OF_REACH = (
+    'GRANT "tenant_pg-victim" TO "tenant_pg-accomplice"',
+    'ALTER ROLE "tenant_pg-victim" PASSWORD NULL',
+    "CREATE ROLE tenant_mine LOGIN",
+    "SELECT * FROM public.students",
+    "SELECT * FROM matrixhub.tenant",
+    "CREATE TABLE public.mine (x int)",
+    "SELECT * FROM theirs.kept",
+    "GRANT SELECT ON theirs.kept TO PUBLIC",
+    "DROP TABLE theirs.kept",
+)
+
+
 @pytest.fixture
 def school(world: World) -> Iterator[Intent]:
     """A tenant with a few rows that refer to each other; gone afterwards, whatever became of it."""
@@ -280,8 +301,60 @@ def test_what_a_tenant_came_to_own_is_kept_and_does_not_block(world: World, scho
     world.root.execute('REVOKE CONNECT ON DATABASE postgres FROM "tenant_pg-a"')
     world.reconcile(world.intent("pg-a", Phase.RETAINED))
     owner = "SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname = 'theirs'"
-    assert world.root.execute(owner).fetchone() == ("hub_admin",)
-    world.admin.execute("DROP TABLE theirs")
+    (heir,) = world.root.execute(owner).fetchone() or ("",)
+    assert heir.startswith("matrixhub_left_")
+    powers = (
+        "SELECT rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication,"
+        " EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid),"
+        " pg_has_role('hub_admin', r.oid, 'USAGE'), has_schema_privilege(r.oid, 'public', 'CREATE'),"
+        " shobj_description(r.oid, 'pg_authid')"
+        " FROM pg_roles r WHERE rolname = %s"
+    )
+    whose = "What role tenant_pg-a owned when it was dropped"
+    assert world.root.execute(powers, [heir]).fetchone() == (*[False] * 9, whose)
+    world.admin.execute(f'GRANT "{heir}" TO CURRENT_USER; DROP OWNED BY "{heir}"; DROP ROLE "{heir}"')
+    assert world.root.execute("SELECT to_regclass('public.theirs')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize("phase", [Phase.RETAINED, Phase.DELETED])
+def test_what_a_tenant_left_has_nobody_s_powers(world: World, school: Intent, phase: Phase) -> None:
+    made = {tenant: world.tenant(tenant) for tenant in ("pg-gone", "pg-victim", "pg-accomplice")}
+    world.root.execute(
+        'CREATE SCHEMA theirs AUTHORIZATION "tenant_pg-gone"; GRANT USAGE ON SCHEMA theirs TO PUBLIC;'
+        ' CREATE SCHEMA trap AUTHORIZATION "tenant_pg-a"'
+    )
+    with world.login(made["pg-gone"]) as session:
+        session.execute("CREATE TABLE theirs.kept AS SELECT 'secret' AS x")
+    with world.login(school) as session:
+        session.execute(TRAP)
+    world.reconcile(world.intent("pg-gone", phase))
+    world.reconcile(world.intent("pg-a", phase))
+    with world.login(made["pg-accomplice"]) as session:
+        session.execute("SELECT trap.run('INSERT INTO trap.kept VALUES (2)')")
+        for attack in OUT_OF_REACH:
+            with pytest.raises(errors.InsufficientPrivilege):
+                session.execute("SELECT trap.run(%s)", [attack])
+        with pytest.raises(errors.InsufficientPrivilege):
+            session.execute("SELECT * FROM trap.peek")
+    assert world.root.execute("SELECT x FROM trap.kept").fetchall() == [(1,), (2,)], "what it allowed stays allowed"
+    assert world.root.execute("SELECT x FROM theirs.kept").fetchall() == [("secret",)]
+    world.root.execute("DROP SCHEMA trap, theirs CASCADE")
+    for tenant in made:
+        world.remove(tenant)
+
+
+def test_what_a_tenant_closed_to_itself_does_not_block(world: World, school: Intent) -> None:
+    world.root.execute('GRANT CREATE ON SCHEMA public TO "tenant_pg-a"; CREATE SCHEMA trap AUTHORIZATION "tenant_pg-a"')
+    with world.login(school) as session:
+        session.execute(
+            "CREATE FUNCTION public.early() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+            " CREATE FUNCTION trap.shut() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+            ' REVOKE ALL ON SCHEMA trap FROM "tenant_pg-a"'
+        )
+    world.prepare()
+    world.reconcile(world.intent("pg-a", Phase.RETAINED))
+    assert world.role("pg-a") is None
+    world.root.execute("DROP SCHEMA trap CASCADE; DROP FUNCTION early")
 
 
 def test_what_it_owns_in_another_database_is_told_and_the_doors_are_shut(world: World, school: Intent) -> None:

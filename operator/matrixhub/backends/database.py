@@ -197,7 +197,8 @@ def translate(error: psycopg.Error, what: str) -> BackendError | None:
             return Rejected(
                 "RoleInUse",
                 f"{what}: access is gone, but the role cannot be dropped. It owns or was granted something outside "
-                f"this database ({where}): there, run REASSIGN OWNED BY and DROP OWNED BY",
+                f"this database ({where}): there, run REASSIGN OWNED BY, to a role without any power (functions act as "
+                "their owner), and DROP OWNED BY",
             )
         case errors.ForeignKeyViolation():
             return Rejected("RowsInUse", f"{what}: rows are referred to by rows that are not the tenant's: {text}")

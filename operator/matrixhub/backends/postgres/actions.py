@@ -103,7 +103,7 @@ class EndSessions:
 
 @dataclass(frozen=True)
 class DropRole:
-    """The role is gone; what it owned in this database belongs to the admin."""
+    """The role is gone; what it owned in this database belongs to a role that has no power and nothing else."""
 
     role: str
     because: str = ""

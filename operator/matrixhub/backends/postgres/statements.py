@@ -11,7 +11,7 @@ from matrixhub.backends.database import Statement
 from matrixhub.backends.postgres import actions as steps
 from matrixhub.backends.postgres.quoting import with_names, with_values
 from matrixhub.backends.postgres.scram import scram
-from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA
+from matrixhub.backends.postgres.state import GROUP, LEFT, POOL, SCHEMA
 
 
 @singledispatch
@@ -109,9 +109,48 @@ def _(action: steps.EndSessions) -> list[Statement]:
 
 @statements.register
 def _(action: steps.DropRole) -> list[Statement]:
-    # What the role came to own is not ours to drop: it goes to the admin, and only then are its privileges dropped.
-    texts = ("GRANT {} TO CURRENT_USER", "REASSIGN OWNED BY {} TO CURRENT_USER", "DROP OWNED BY {}", "DROP ROLE {}")
-    return [with_names(text, action.role) for text in texts]
+    # What the role came to own is not ours to drop: it goes to an heir, and only then are its privileges dropped.
+    return [
+        with_names("GRANT {} TO CURRENT_USER", action.role),
+        with_values(_HAND_OVER, action.role),
+        with_names("DROP OWNED BY {}", action.role),
+        with_names("DROP ROLE {}", action.role),
+    ]
+
+
+# Functions, views, triggers and indexes act as their owner: an heir that others share would lend one tenant's code what
+# another left, and the admin would lend it all tenants. Postgres wants the heir to have CREATE where a function lies.
+_HAND_OVER = f"""
+DO $$
+DECLARE
+    gone name := {{}};
+    heir name := '{LEFT}' || (SELECT oid FROM pg_roles WHERE rolname = gone);
+    places regnamespace[] := ARRAY(
+        SELECT oid FROM pg_namespace
+        WHERE NOT starts_with(nspname, 'pg_') AND has_schema_privilege(oid, 'CREATE WITH GRANT OPTION'));
+    place regnamespace;
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_shdepend d JOIN pg_roles r ON r.oid = d.refobjid AND r.rolname = gone
+        WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype = 'o'
+          AND d.dbid IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+          AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
+    THEN
+        RETURN;
+    END IF;
+    EXECUTE format('CREATE ROLE %I NOLOGIN NOINHERIT', heir);
+    EXECUTE format('COMMENT ON ROLE %I IS %L', heir, format('What role %s owned when it was dropped', gone));
+    EXECUTE format('GRANT %I TO CURRENT_USER', heir);
+    FOREACH place IN ARRAY places LOOP
+        EXECUTE format('GRANT CREATE ON SCHEMA %s TO %I', place, heir);
+    END LOOP;
+    EXECUTE format('REASSIGN OWNED BY %I TO %I', gone, heir);
+    FOR place IN SELECT oid FROM pg_namespace WHERE oid = ANY (places) AND nspowner <> heir::regrole LOOP
+        EXECUTE format('REVOKE CREATE ON SCHEMA %s FROM %I', place, heir);
+    END LOOP;
+    EXECUTE format('REVOKE %I FROM CURRENT_USER', heir);
+END $$
+"""
 
 
 @statements.register
