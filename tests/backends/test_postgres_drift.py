@@ -18,6 +18,13 @@ PERMISSIVE = """
 DROP POLICY matrixhub_isolation ON students;
 CREATE POLICY matrixhub_isolation ON students TO matrixhub_tenants USING (tenant_id = matrixhub.current_tenant())
 """
+ONE_TENANT_S = """
+CREATE SCHEMA apart;
+CREATE FUNCTION apart.peek() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1 FROM public.students';
+REVOKE EXECUTE ON FUNCTION apart.peek FROM PUBLIC;
+GRANT USAGE ON SCHEMA apart TO "tenant_pg-a";
+GRANT EXECUTE ON FUNCTION apart.peek TO "tenant_pg-a"
+"""
 VIEW_OVER_VIEW = """
 CREATE VIEW below AS SELECT * FROM students;
 CREATE VIEW peek AS SELECT * FROM below;
@@ -329,6 +336,12 @@ def reasons(world: World) -> list[tuple[str, str]]:
             "REVOKE EXECUTE ON FUNCTION public.peek() FROM PUBLIC",
         ),
         (
+            ONE_TENANT_S,
+            "DROP SCHEMA apart CASCADE",
+            "FunctionSecurityDefiner",
+            "apart.peek()",
+        ),
+        (
             'CREATE ROLE "pg-reporter" LOGIN BYPASSRLS; GRANT SELECT ON students TO "pg-reporter"',
             'DROP OWNED BY "pg-reporter"; DROP ROLE "pg-reporter"',
             "RoleBypassesRowSecurity",
@@ -392,6 +405,14 @@ def test_what_no_policy_can_mend_is_told(
     assert found[0] == reason
     assert words in found[1]
     assert reasons(world) == before
+
+
+def test_a_function_that_nobody_but_its_owner_may_call_is_not_told(world: World, school: Intent) -> None:
+    world.root.execute('CREATE SCHEMA apart AUTHORIZATION "tenant_pg-a"')
+    with world.login(school) as session:
+        session.execute("CREATE FUNCTION apart.mine() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'")
+    assert reasons(world) == []
+    world.root.execute("DROP SCHEMA apart CASCADE")
 
 
 def test_a_table_of_an_owner_whom_the_admin_may_act_for_is_managed(world: World, school: Intent) -> None:

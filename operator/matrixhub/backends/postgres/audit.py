@@ -42,15 +42,17 @@ WHERE (c.relkind = 'm' OR NOT coalesce((SELECT option_value::boolean FROM pg_opt
 ORDER BY 1
 """
 
-# A trigger's function is not callable, and tenants may not make triggers.
+# A trigger's function is not callable, and tenants may not make triggers. Who owns the function gains nothing by it.
 FUNCTIONS = f"""
 SELECT n.nspname || '.' || p.proname || '(' || pg_get_function_identity_arguments(p.oid) || ')' AS name,
     pg_get_userbyid(p.proowner)::text AS owner
 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE p.prosecdef AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
-  AND coalesce(has_schema_privilege(to_regrole('{GROUP}'), n.oid, 'USAGE'), false)
-  AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl WHERE {_REACHED_BY})
+  AND EXISTS (SELECT FROM aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) acl
+              WHERE acl.privilege_type = 'USAGE' AND acl.grantee <> p.proowner AND {_REACHED_BY})
+  AND EXISTS (SELECT FROM aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) acl
+              WHERE acl.grantee <> p.proowner AND {_REACHED_BY})
 ORDER BY 1
 """
 
@@ -167,7 +169,8 @@ def _function(row: Mapping[str, Any]) -> Finding:
     return Finding(
         "FunctionSecurityDefiner",
         f"Function {row['name']} is SECURITY DEFINER: tenants may call it and it acts as {row['owner']}. "
-        f"REVOKE EXECUTE ON FUNCTION {row['name']} FROM PUBLIC, {GROUP}, or make it SECURITY INVOKER",
+        f"REVOKE EXECUTE ON FUNCTION {row['name']} FROM PUBLIC, {GROUP} and each tenant that was given it by name, or "
+        "make it SECURITY INVOKER",
     )
 
 
