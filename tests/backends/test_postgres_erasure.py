@@ -26,6 +26,22 @@ DROP POLICY matrixhub_isolation ON students;
 DROP POLICY matrixhub_access ON students;
 CREATE POLICY everybody ON students USING (true)
 """
+# What a tenant may make that may create in a schema of its own: a table with our policies, and what acts on it.
+BAIT = """
+CREATE TABLE trap.bait (tenant_id text);
+INSERT INTO trap.bait VALUES ('pg-a');
+ALTER TABLE trap.bait ENABLE ROW LEVEL SECURITY;
+CREATE POLICY matrixhub_isolation ON trap.bait AS RESTRICTIVE TO matrixhub_tenants
+    USING (tenant_id = matrixhub.current_tenant()) WITH CHECK (tenant_id = matrixhub.current_tenant());
+CREATE POLICY matrixhub_access ON trap.bait TO matrixhub_tenants
+    USING (tenant_id = matrixhub.current_tenant()) WITH CHECK (tenant_id = matrixhub.current_tenant());
+CREATE FUNCTION trap.spring() RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN PERFORM set_config('role', 'none', true); EXECUTE 'GRANT "tenant_pg-c" TO "pg-thief"'; RETURN true; END
+$$;
+CREATE POLICY spring ON trap.bait AS RESTRICTIVE USING (trap.spring());
+GRANT USAGE ON SCHEMA trap TO matrixhub_tenants;
+GRANT SELECT, DELETE ON trap.bait TO matrixhub_tenants
+"""
 COUNTS = {"students": 2, "courses": 1, "enrolments": 2, "audit_log": 1, '"School Data"."Report Cards"': 1}
 NOTHING = dict.fromkeys(COUNTS, 0)
 
@@ -73,6 +89,35 @@ def test_rows_of_others_stay_in_tables_that_refer_in_a_circle(world: World, scho
     assert [world.count(table, "pg-a") for table in ("rooms", "keepers")] == [0, 0]
     assert [world.count(table, "pg-b") for table in ("rooms", "keepers")] == [1, 1]
     world.admin.execute("DROP TABLE rooms, keepers CASCADE")
+
+
+@pytest.mark.parametrize("bait", ["tenant", "heir", "gateway"])
+def test_a_table_of_a_tenant_s_is_not_touched_with_the_operator_s_powers(
+    world: World, schools: tuple[Intent, Intent], bait: str
+) -> None:
+    world.tenant("pg-c")
+    world.root.execute('CREATE ROLE "pg-thief"; CREATE SCHEMA trap AUTHORIZATION "tenant_pg-b"')
+    with world.login(schools[1]) as session:
+        session.execute(BAIT)
+    if bait == "heir":
+        world.reconcile(world.intent("pg-b", Phase.RETAINED))
+    if bait == "gateway":
+        world.root.execute(
+            'CREATE ROLE "pg-gateway"; REASSIGN OWNED BY "tenant_pg-b" TO "pg-gateway";'
+            " INSERT INTO matrixhub.tenant VALUES ('account/pg-gateway', 'pg-gateway', 'hub/x')"
+        )
+    error = world.attempt(world.intent("pg-a", Phase.DELETED))
+    memberships = "SELECT pg_get_userbyid(member)::text FROM pg_auth_members WHERE roleid = 'tenant_pg-c'::regrole"
+    assert ("pg-thief",) not in world.root.execute(memberships).fetchall()
+    assert isinstance(error, Rejected)
+    assert error.reason == "RowsProtected"
+    assert error.message.startswith("trap.bait may hold rows of tenant pg-a and belongs to role ")
+    assert (world.role("pg-a") or ())[0] is False, "the door is shut all the same"
+    world.root.execute("DROP POLICY matrixhub_isolation ON trap.bait; DELETE FROM matrixhub.tenant WHERE id LIKE '%/%'")
+    world.remove("pg-a")
+    assert counts(world, "pg-b") == COUNTS
+    world.root.execute('DROP SCHEMA trap CASCADE; DROP ROLE "pg-thief"; DROP ROLE IF EXISTS "pg-gateway"')
+    world.remove("pg-c")
 
 
 @pytest.mark.parametrize("power", ["BYPASSRLS", "REPLICATION", "BYPASSRLS REPLICATION CREATEDB"])

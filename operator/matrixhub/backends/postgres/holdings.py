@@ -6,14 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from matrixhub.api import naming
 from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.desired import is_walled
-from matrixhub.backends.postgres.state import GROUP, ISOLATION, Grant, Name, Table
+from matrixhub.backends.postgres.state import GROUP, ISOLATION, LEFT, SCHEMA, Grant, Name, Table
 from matrixhub.errors import Rejected, Transient
 
 # A wall outlives what is said of its table: the owner may change, the schema or the column go out of the spec.
 # Its policy depends on the column that says whose a row is; on none, or another, once somebody has rewritten it.
-HOLDINGS = catalog.tables(
+_FOUND = catalog.tables(
     f"""{catalog.MANAGED}
     UNION
     SELECT p.polrelid, d.refobjsubid
@@ -24,7 +25,15 @@ HOLDINGS = catalog.tables(
     WHERE p.polname = '{ISOLATION}'
 """
 )
-"""Every table that tenants may have rows in: those we manage, and those that have our wall."""
+HOLDINGS = f"""
+SELECT found.*, starts_with(found.owner, '{naming.postgres_role("")}') OR starts_with(found.owner, '{LEFT}')
+    OR EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = found.owner::name) AS untrusted
+FROM ({_FOUND}) AS found
+"""
+"""Every table that tenants may have rows in: those we manage, and those that have our wall.
+
+`untrusted`: it belongs to a tenant's role, an heir of one, or a gateway's, who can put up a wall like ours, too.
+"""
 
 REFERENCES = """
 SELECT cn.nspname::text AS schema, c.relname::text AS name, fn.nspname::text AS to_schema, f.relname::text AS to_name,
@@ -44,14 +53,23 @@ def holdings(rows: Sequence[catalog.Row], tenant: str) -> tuple[Table, ...]:
 
     Raises:
         Transient: rows may hide behind a wall that is not whole; it is about to be mended.
-        Rejected: the same, where nobody mends it.
+        Rejected: the same, where nobody mends it; or the table is in hands that are not to be trusted.
     """
-    found = [(catalog.table(row, ""), bool(row["managed"])) for row in rows]
-    kept = {table.name: table for table, managed in found if managed and not table.obstacle}
+    found = [(catalog.table(row, ""), row) for row in rows]
+    kept = {table.name: table for table, row in found if row["managed"] and not table.obstacle}
+    left = {table.name: table for table, _ in found if table.name not in kept and _ever_walled(table)}
+    for table, row in found:
+        # What runs as a tenant in the operator's session can RESET ROLE: so can the policies and triggers of a table.
+        if row["untrusted"] and table.name in kept | left:
+            raise Rejected(
+                "RowsProtected",
+                f"{table.name} may hold rows of tenant {tenant} and belongs to role {row['owner']}, whose policies and "
+                f"triggers there would act with the operator's powers. Drop policy {ISOLATION} if such rows may stay; "
+                "else look at what is on the table and give it to another role",
+            )
     for table in kept.values():
         if not _within_reach(table):
             raise Transient("NotPrepared", f"the wall of table {table.name} is not whole: it is mended before rows go")
-    left = {table.name: table for table, _ in found if table.name not in kept and _ever_walled(table)}
     for table in left.values():
         if not is_walled(table):
             raise Rejected(
