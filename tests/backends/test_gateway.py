@@ -301,6 +301,26 @@ def test_gateways_that_are_put_back_have_no_apps_of_tenants_that_went_meanwhile(
         gateways.converge(*(gateways.wish(name, Phase.DELETED) for name in (stays, goes, elsewhere)))
 
 
+def test_apps_of_tenants_that_went_do_not_come_back_with_a_backup(gateways: Gateways) -> None:
+    """A server that was restored has cut its sessions."""
+    stays, went = (f"{gateways.namespace}-{name}" for name in ("stays", "went"))
+    gateways.make_tenant(stays, "main")
+    try:
+        gateways.converge(*map(gateways.wish, (stays, went)))
+        before, left = gateways.rows(), ("1", naming.app_id(stays))
+        assert gateways.client.prepare().repaired == (), "nobody lists all Tenants at each resync"
+        gateways.world.root.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", [gateways.account.login]
+        )
+        gone = f"Removed apps whose Tenants are gone: {len(before.keys() - left)}"
+        assert gateways.client.prepare().repaired == (gone,)
+        assert naming.app_id(went) in before
+        assert gateways.rows() == {identity: before[identity] for identity in left}
+    finally:
+        gateways.kubectl("delete", "tenant", stays)
+        gateways.converge(*(gateways.wish(name, Phase.DELETED) for name in (stays, went)))
+
+
 def test_the_workload_stands_and_its_drift_is_repaired(gateways: Gateways) -> None:
     before = gateways.get("deployment", "main-gateway")["spec"]["template"]
     names = ("deployment", "service", "configmap", "serviceaccount", "poddisruptionbudget")

@@ -215,6 +215,19 @@ def test_retained_data_is_adopted_by_who_comes_back(world: World, school: Intent
     assert refused(world, school)
 
 
+def test_a_login_that_came_back_with_a_backup_goes_with_the_next_tenant_of_its_name(
+    world: World, school: Intent
+) -> None:
+    """What docs/operations.md says to do after a restore: the role and its row are there, and no Tenant."""
+    left = "SELECT id FROM matrixhub.tenant WHERE NOT retained AND id NOT LIKE 'account/%' AND owner LIKE 'hub/%'"
+    assert world.admin.execute(left).fetchall() == [("pg-a",)]
+    successor = world.tenant("pg-a", owner=Owner("hub", "uid-second"), password="another-password-of-32-characters")
+    assert refused(world, school)
+    world.reconcile(world.intent("pg-a", Phase.DELETED, owner=successor.owner))
+    assert world.admin.execute(left).fetchall() == []
+    assert (world.role("pg-a"), world.count("students", "pg-a")) == (None, 0)
+
+
 def test_deleted_leaves_nothing_and_touches_nobody_else(world: World, school: Intent) -> None:
     other = world.tenant("pg-b")
     with world.login(other) as session:

@@ -35,6 +35,8 @@ class Session:
 
     def __init__(self, server: PostgresBackend, namespace: str, admin: Mapping[str, str], secret: str = "") -> None:
         self.server = server
+        self.opened = 0
+        """How many connections were opened so far: over another one, what was there may have been restored."""
         self._namespace = namespace
         self._secret = f"{namespace}/{secret or server.admin_secret_ref.name}"
         self._admin = admin
@@ -99,6 +101,7 @@ class Session:
                 self.close_connection()
         if self._connection is None:
             self._connection = self._connect()
+            self.opened += 1
         return self._connection
 
     def _connect(self) -> Connection:

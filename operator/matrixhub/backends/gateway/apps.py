@@ -41,6 +41,11 @@ class Apps:
         self._new_app = new_app
         self._table = sql.Identifier(account.login, naming.APPS_TABLE)
 
+    @property
+    def opened(self) -> int:
+        """How many connections were opened so far: over another one, the table may have been restored."""
+        return self._session.opened
+
     def prepare(self) -> tuple[str, ...]:
         """The table stands and holds the app that probes ask for; what was done."""
         with self._connected() as connection:

@@ -41,8 +41,9 @@ class Client:
         self._new_app = new_app
         self._spec = section(cluster)
         self._apps: Apps | None = None
-        self._swept = False
-        """Whether it was looked for apps of Tenants that are gone: while this client lives, none go without it."""
+        self._swept = 0
+        """The connection over which it was looked for apps of Tenants that are gone: none go without this client, but
+        they come back with a backup, for which sessions are cut."""
         self._recreation = Recreation(api, cluster, self._stores_let_in)
 
     def prepare(self) -> Survey:
@@ -50,7 +51,7 @@ class Client:
 
         What keeps gateways from being ready is told.
         """
-        repaired = self._connected().prepare() + (() if self._swept else self._sweep())
+        repaired = self._connected().prepare() + self._sweep()
         contents = self._contents(workload.mounted(self._cluster))
         missing = tuple(Finding("SecretMissing", sentence) for sentence in contents.missing)
         repaired += keep(self._api, workload.manifests(self._cluster, self._account, contents.seals))
@@ -90,13 +91,15 @@ class Client:
             self._apps.close()
 
     def _sweep(self) -> tuple[str, ...]:
-        """No app is left of Tenants that went while the gateways were out of the spec; what was done."""
+        """No app is there of Tenants that went before the connection was opened; what was done."""
         apps = self._connected()
+        if self._swept == (opened := apps.opened):
+            return ()
         # The apps first: whoever comes between the two answers is in the second.
         gone = orphans(apps.ids(), residents(self._api, self._cluster.key))
         if gone:
             apps.clear(gone)
-        self._swept = True
+        self._swept = opened
         return (f"Removed apps whose Tenants are gone: {len(gone)}",) if gone else ()
 
     def _connected(self) -> Apps:
