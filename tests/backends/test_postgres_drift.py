@@ -372,6 +372,12 @@ def reasons(world: World) -> list[tuple[str, str]]:
             'ALTER TABLE public.theirs OWNER TO "hub_admin"',
         ),
         (
+            'CREATE TABLE theirs (tenant_id text); ALTER TABLE theirs OWNER TO "tenant_pg-a"',
+            "DROP TABLE theirs",
+            "TableNotManageable",
+            'Look at its triggers and policies, then ALTER TABLE public.theirs OWNER TO "hub_admin"',
+        ),
+        (
             "CREATE TABLE numbered (tenant_id int)",
             "DROP TABLE numbered",
             "TableNotManageable",

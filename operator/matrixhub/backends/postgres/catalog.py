@@ -14,6 +14,7 @@ from matrixhub.backends.postgres.state import (
     ACCESS,
     GROUP,
     ISOLATION,
+    LEFT,
     POOL,
     SCHEMA,
     Database,
@@ -218,9 +219,13 @@ def _obstacle(row: Row, admin: str) -> tuple[str, str]:
     if row["generated"]:
         return "computes its tenant column", f"ALTER TABLE {name(row)} ALTER {row['column']} DROP EXPRESSION"
     if not row["ours"]:
-        # Membership of a superuser would make the operator one.
-        change = f'ALTER TABLE {name(row)} OWNER TO "{admin}"' if row["superowned"] else ""
-        return f"belongs to role {row['owner']}", change or f'GRANT "{row["owner"]}" TO "{admin}"'
+        # Membership of a superuser would make the operator one; a tenant's triggers would act as whoever manages them.
+        owner, take = row["owner"], f'ALTER TABLE {name(row)} OWNER TO "{admin}"'
+        if owner.startswith((naming.postgres_role(""), LEFT)):
+            take = f"Look at its triggers and policies, then {take}"
+        elif not row["superowned"]:
+            take = f'GRANT "{owner}" TO "{admin}"'
+        return f"belongs to role {owner}", take
     return "", ""
 
 
