@@ -13,6 +13,7 @@ import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,9 @@ class World:
         made.start()
         return made
 
-    def relay(self, postgres: int = 0) -> "RelayProcess":
-        """`postgres`: the port at which it finds Postgres, where that is not Postgres' own."""
-        made = RelayProcess(self, postgres)
+    def relay(self, topics: str = "", postgres: int = 0) -> "RelayProcess":
+        """`topics`: what it relays instead of all; `postgres`: the port at which it finds Postgres, if not its own."""
+        made = RelayProcess(self, topics, postgres)
         self._left.append(made.end)
         made.start()
         return made
@@ -181,6 +182,18 @@ class World:
             producer.send(topic, text.encode(), key(number).encode() or None, partition=number % 3)
         producer.flush(timeout=20)
         producer.close()
+
+    @contextlib.contextmanager
+    def stream(self, tenant: str, first: int, rate: float) -> Iterator["Stream"]:
+        """So many numbers a second, from the first on, are produced meanwhile; at the end all are in Kafka."""
+        made = Stream(first)
+        thread = threading.Thread(target=made.run, args=(self.hub.login(tenant).producer(linger_ms=0), tenant, rate))
+        thread.start()
+        try:
+            yield made
+        finally:
+            made.over.set()
+            thread.join()
 
     def stand_does(self, verb: str, part: str) -> None:
         """The stand's own command, such as `restart kafka`."""
@@ -255,9 +268,11 @@ class Gateway(Process):
 class RelayProcess(Process):
     """`matrixhub relay`, told what the operator's pods are told, and publishing to the world's first gateway."""
 
-    def __init__(self, world: World, postgres: int = 0) -> None:
+    def __init__(self, world: World, topics: str = "", postgres: int = 0) -> None:
         self.port = free_port()
         told = json.loads(workload.config(world.cluster, f"127.0.0.1:{world.publishing.port}")) | {"port": self.port}
+        if topics:
+            told["routes"] = [route | {"topics": topics} for route in told["routes"]]
         if postgres:
             told["apps"] |= {"host": "127.0.0.1", "port": postgres}
         file = world.folder / f"relay-{self.port}.json"
@@ -299,12 +314,30 @@ class RelayProcess(Process):
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
 
+class Stream:
+    """A producer at work; `numbers` that it has produced until now."""
+
+    def __init__(self, first: int) -> None:
+        self.numbers = range(first, first)
+        self.over = threading.Event()
+
+    def run(self, producer: Any, tenant: str, rate: float) -> None:
+        topic = naming.topic(tenant, DOMAIN, "posted")
+        while not self.over.wait(1 / rate):
+            number = self.numbers.stop
+            producer.send(topic, json.dumps({"number": number}).encode(), partition=number % 3)
+            self.numbers = range(self.numbers.start, number + 1)
+        producer.close(timeout=20)
+
+
 class Browser:
     """A subscriber of one channel; `seen` holds the numbers of each event's records in the order of their arrival."""
 
     def __init__(self, port: int, key: str, channel: str) -> None:
         self.seen: dict[str, list[int]] = defaultdict(list)
         self.texts: list[str] = []
+        self.times: dict[int, list[float]] = defaultdict(list)
+        """By partition, when each of its numbers arrived."""
         self._open = contextlib.ExitStack()
         url = f"ws://127.0.0.1:{port}/app/{key}?protocol=7&client=test&version=1"
         self._socket = self._open.enter_context(connect(url, max_queue=None))
@@ -328,7 +361,9 @@ class Browser:
     def _take(self, event: str, data: str) -> None:
         self.texts.append(data)
         with contextlib.suppress(ValueError, TypeError):
-            self.seen[event].append(json.loads(data)["number"])
+            number = json.loads(data)["number"]
+            self.seen[event].append(number)
+            self.times[number % 3].append(time.monotonic())
 
     def has(self, numbers: range, event: str = "posted") -> bool:
         return set(numbers) <= set(self.seen[event])
@@ -340,6 +375,11 @@ class Browser:
             return True
 
         until(arrived, PATIENCE, "their arrival")
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds between two neighbours of one partition, at most."""
+        return max(after - before for times in self.times.values() for before, after in pairwise(times))
 
     def first_seen(self, event: str = "posted") -> dict[int, list[int]]:
         """By partition, the numbers in the order in which they were seen for the first time."""

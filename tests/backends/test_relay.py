@@ -119,6 +119,36 @@ def test_a_relay_that_leaves_and_one_that_is_killed_lose_nothing(world: World) -
     until(lambda: stays.metric("matrixhub_relay_partitions") == 12, PATIENCE, "the last relay's owning every partition")
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(f"*.{DOMAIN}.*", f"*.{DOMAIN}.posted"), (f"*.{DOMAIN}.posted", f"*.{DOMAIN}.*")],
+    ids=["narrowed", "widened"],
+)
+def test_routes_are_changed_while_events_flow(world: World, before: str, after: str) -> None:
+    """The relay that goes is the group's leader, and stays until the one that comes is ready."""
+    goes = world.relay(before)
+    browser = world.browser(ONE)
+    with world.stream(ONE, 0, 20) as stream:
+        until(lambda: browser.texts, PATIENCE, "the first event")
+        began = time.monotonic()
+        comes = world.relay(after)
+        assert time.monotonic() - began < 10
+        assert goes.answers("readyz")
+        both = stream.numbers.stop
+        until(lambda: stream.numbers.stop > both + 60, PATIENCE, "events with both at work")
+        browser.wait_for(stream.numbers)
+        assert goes.stop() == 0
+        until(
+            lambda: comes.metric("matrixhub_relay_partitions") == (12 if after.endswith("*") else 6),
+            PATIENCE,
+            "the new relay's owning all that it relays",
+        )
+    browser.wait_for(stream.numbers)
+    assert browser.in_order()
+    # Two rebalances: each as long as the slowest member needs to hear of it, and what is under way to end.
+    assert browser.longest_silence < JOIN_SECONDS / 2
+
+
 def test_rebalances_in_quick_succession_leave_no_relay_out(world: World) -> None:
     """Relays know of different topics for a while, and the driver forgets some of them."""
     relays = [world.relay() for _ in range(5)]

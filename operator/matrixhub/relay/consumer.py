@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrixhub.errors import Unreachable
+from matrixhub.relay.assignor import Assignor
 from matrixhub.relay.batches import Batches, Reading, Unreadable
 from matrixhub.relay.driver import (
     AsyncConsumerRebalanceListener,
     KafkaConsumer,
     KafkaError,
     OffsetAndMetadata,
-    RoundRobinPartitionAssignor,
     TopicPartition,
     connection,
     forget,
@@ -41,27 +41,10 @@ JOIN_SECONDS = 12.0
 wait for ever after rebalances in quick succession, and a lone member after a new topic, once in six."""
 
 
-class Assignor(RoundRobinPartitionAssignor):  # type: ignore[misc]  # the driver has no annotations
-    """Deals partitions out one by one, as if every member knew of every topic: all have the same pattern.
-
-    Members know of a new topic at different moments, and then kafka-python 3.0.12 fails in its leader (KeyError).
-    Range, the driver's default, would give the one partition of each small topic to the same member.
-    """
-
-    @classmethod
-    def assign(cls, cluster: Any, members: Sequence[Any]) -> Any:
-        """By member, its partitions."""
-        everything = cls.metadata(sorted({topic for member in members for topic in member.metadata.topics}))
-        for member in members:
-            member.metadata = everything
-        return super().assign(cluster, members)
-
-
 CONSUMER = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "isolation_level": "read_committed",
-    "partition_assignment_strategy": [Assignor],
     "session_timeout_ms": 10_000,
     "heartbeat_interval_ms": 500,
     "max_poll_interval_ms": 60_000,
@@ -112,7 +95,8 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
     """
 
     def __init__(self, place: Kafka, logins: Logins, topics: str, membership: Membership) -> None:
-        self._settings = {**connection(place, logins), **CONSUMER, "group_id": place.group}
+        own = {"group_id": place.group, "partition_assignment_strategy": [Assignor(topics)]}
+        self._settings = {**connection(place, logins), **CONSUMER, **own}
         self._topics = topics
         self._membership = membership
         self._client: Any = None

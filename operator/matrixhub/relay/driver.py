@@ -11,7 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # importlib.resources.read_text, in kafka-python 3.0
     from kafka import KafkaConsumer, KafkaProducer  # type: ignore[import-untyped]  # the driver has no annotations
     from kafka.consumer.subscription_state import AsyncConsumerRebalanceListener  # type: ignore[import-untyped]  # likewise
-    from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor  # type: ignore[import-untyped]  # likewise
+    from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor  # type: ignore[import-untyped]  # likewise
     from kafka.errors import (  # type: ignore[import-untyped]  # likewise
         CorruptRecordError,
         KafkaError,
@@ -19,6 +19,10 @@ with warnings.catch_warnings():
         RecordListTooLargeError,
     )
     from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
+    from kafka.protocol.consumer.metadata import (  # type: ignore[import-untyped]  # likewise
+        ConsumerProtocolAssignment,
+        ConsumerProtocolSubscription,
+    )
     from kafka.record.default_records import (  # type: ignore[import-untyped]  # likewise
         DefaultRecord,
         DefaultRecordBatch,
@@ -100,7 +104,10 @@ def forget(consumer: Any) -> None:
 
 
 __all__ = [
+    "AbstractPartitionAssignor",
     "AsyncConsumerRebalanceListener",
+    "ConsumerProtocolAssignment",
+    "ConsumerProtocolSubscription",
     "CorruptRecordError",
     "DefaultRecord",
     "DefaultRecordBatch",
@@ -110,7 +117,6 @@ __all__ = [
     "MessageSizeTooLargeError",
     "OffsetAndMetadata",
     "RecordListTooLargeError",
-    "RoundRobinPartitionAssignor",
     "TopicPartition",
     "connection",
     "decode_varint",
