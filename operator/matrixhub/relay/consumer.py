@@ -37,8 +37,8 @@ wait goes through every partition, here and in the broker: with 800 of them and 
 COMMIT_MILLISECONDS = 2000
 LEAVE_MILLISECONDS = 3000
 JOIN_SECONDS = 12.0
-"""How long a member waits for its group: the end of a dead one's session, and two more. kafka-python 3.0.12 was seen to
-wait for ever after rebalances in quick succession, and a lone member after a new topic, once in six."""
+"""How long a member waits for its group: the end of a dead one's session, and two more. Then it begins anew, because
+kafka-python 3.0.12 was seen to wait for ever; `forget` mends the one reason that was found."""
 
 
 CONSUMER = {

@@ -94,13 +94,16 @@ def position(consumer: Any, partition: tuple[str, int]) -> int | None:
 
 
 def forget(consumer: Any) -> None:
-    """The consumer has no partition. Those that it is dealt next are read from their committed offsets on.
+    """The consumer has no partition, and joins until it is dealt some: those are read from their committed offsets on.
 
     kafka-python 3.0.12 keeps what it knows of a partition over any number of failed joins. Its position is beyond what
-    was settled here, and before what another member settled in a generation that this one was not part of.
+    was settled here, and before what another member settled in a generation that this one was not part of. And one that
+    joins because its topics have changed takes the join for done once it is sent: if the poll ends before the group
+    answers, nobody waits for the answer any more, and the group waits for this member until its session is over.
     """
     # The driver does the same to a member that leaves or is forgotten, and has no public word for it.
     consumer._subscription.assign_from_subscribed([])  # noqa: SLF001
+    consumer._coordinator.request_rejoin()  # noqa: SLF001
 
 
 __all__ = [
