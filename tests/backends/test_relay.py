@@ -325,6 +325,34 @@ def test_topics_that_vanish_stop_nobody_elses_events(world: World) -> None:
     assert browser.longest_silence < SILENCE
 
 
+@pytest.mark.parametrize("end", [Phase.RETAINED, Phase.DELETED])
+def test_the_end_of_a_tenant_stops_nobody_elses_events(world: World, end: Phase) -> None:
+    """Its topics are refused to the relays before anything else tells them that they are gone."""
+    relays = [world.relay(), world.relay()]
+    browser = world.browser(TWO)
+    world.produce(ONE, range(30))
+    with world.stream(TWO, 0, 50) as stream:
+        until(lambda: len(browser.texts) > 50, PATIENCE, "the first events")
+        world.tenant(ONE, end)
+        until(
+            lambda: sum(relay.metric("matrixhub_relay_partitions") for relay in relays) == 6,
+            PATIENCE,
+            "the others' being owned alone",
+        )
+        assert all(relay.answers("readyz") for relay in relays)
+        time.sleep(1)
+    browser.wait_for(stream.numbers)
+    assert len(browser.texts) == len(stream.numbers), "nothing comes twice"
+    assert browser.in_order()
+    assert browser.longest_silence < SILENCE
+    for relay in relays:
+        assert "kafka does not answer" not in relay.said()
+    world.tenant(ONE)
+    again = world.browser(ONE)
+    world.produce(ONE, range(30, 60))
+    again.wait_for(range(30, 60))
+
+
 def test_a_wrong_secret_slows_one_tenant_alone(world: World) -> None:
     relay = world.relay()
     browsers = {tenant: world.browser(tenant) for tenant in (ONE, TWO)}

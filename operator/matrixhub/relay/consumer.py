@@ -14,9 +14,11 @@ from matrixhub.relay.driver import (
     KafkaConsumer,
     KafkaError,
     OffsetAndMetadata,
+    TopicAuthorizationFailedError,
     TopicPartition,
     connection,
     forget,
+    look_again,
     opened,
     position,
     read_through,
@@ -126,13 +128,28 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
             tune(self._client, wait, int(1000 * self._pace.every(time.monotonic())))
             self._reading.begin()
             self._begun.clear()
-            fetched = self._client.poll(timeout_ms=wait)
+            fetched = self._polled(wait)
         except (KafkaError, OSError) as error:
             self.close()
             raise Unreachable(f"kafka does not answer: {type(error).__name__}: {error}") from error
         self._begin_anew_when_forgotten()
         records = {_pair(at): [_record(found) for found in batch] for at, batch in fetched.items()}
         return Turn(records, self._reached(), committed)
+
+    def _polled(self, wait: int) -> Mapping[Any, Sequence[Any]]:
+        """What has come. Of a topic that is refused nothing does any more, until the group deals out its partitions.
+
+        A Tenant that is deleted loses the relay's rights first; a look at the topics then leads to that rebalance.
+        """
+        try:
+            return dict(self._client.poll(timeout_ms=wait))
+        except TopicAuthorizationFailedError as error:  # raised only when the poll has nothing to hand out
+            refused = error.args[0] if error.args else ()
+            LOG.info("Is refused %s", ", ".join(sorted(refused)) or "a topic")
+            self._out_since = self._out_since or time.monotonic()
+            self._client.pause(*(at for at in self._client.assignment() if at.topic in refused))
+            look_again(self._client)
+            return {}
 
     def _found(self, partition: Partition, offset: int, found: Any) -> Batches:
         self._begun.setdefault(partition, offset)
@@ -144,10 +161,10 @@ class Consumer(AsyncConsumerRebalanceListener):  # type: ignore[misc]  # the dri
         return {at: end for at, end in ends.items() if end is not None and end != self._begun[at]}
 
     def _begin_anew_when_forgotten(self) -> None:
-        """A member that is out of its group has not been so for long. Raises Unreachable when it has."""
+        """The member has not waited long for its group to deal out the partitions. Raises Unreachable when it has."""
         if self._out_since is not None and time.monotonic() - self._out_since > JOIN_SECONDS:
             self.close()
-            raise Unreachable(f"kafka's group has not taken this relay in for {JOIN_SECONDS:.0f} s")
+            raise Unreachable(f"kafka's group has dealt this relay no partitions for {JOIN_SECONDS:.0f} s")
 
     def _obey(self, orders: Orders) -> None:
         if orders == Orders():

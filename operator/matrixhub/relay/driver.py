@@ -17,6 +17,7 @@ with warnings.catch_warnings():
         KafkaError,
         MessageSizeTooLargeError,
         RecordListTooLargeError,
+        TopicAuthorizationFailedError,
     )
     from kafka.net.compat import KafkaNetClient  # type: ignore[import-untyped]  # likewise
     from kafka.protocol.consumer.metadata import (  # type: ignore[import-untyped]  # likewise
@@ -74,6 +75,12 @@ def tune(consumer: Any, wait_milliseconds: int, look_milliseconds: int) -> None:
     consumer._cluster.config["metadata_max_age_ms"] = look_milliseconds  # noqa: SLF001
 
 
+def look_again(consumer: Any) -> None:
+    """The consumer asks at once which topics there are, and no more at its next look."""
+    # The driver does so itself over a topic that is gone, and not over one that is refused.
+    consumer._cluster.request_update()  # noqa: SLF001
+
+
 def read_through(consumer: Any, batches: Callable[[tuple[str, int], int, Any], Any]) -> None:
     """What the consumer finds in its fetches it reads from what `batches` makes of a partition's, from an offset on."""
     fetcher = consumer._fetcher  # noqa: SLF001
@@ -120,10 +127,12 @@ __all__ = [
     "MessageSizeTooLargeError",
     "OffsetAndMetadata",
     "RecordListTooLargeError",
+    "TopicAuthorizationFailedError",
     "TopicPartition",
     "connection",
     "decode_varint",
     "forget",
+    "look_again",
     "opened",
     "position",
     "read_through",
