@@ -70,7 +70,7 @@ class Clusters:
         self._chronicle = chronicle
         self._registrar = registrar
         self._tenancy = tenancy
-        self._scaler = Scaler(api, self._kafka, roster.members, self._scaled)
+        self._scaler = Scaler(api, self._kafka, roster.phases, self._scaled)
         self._clearance = Clearance(api, self._runs)
         self._departure = Departure(api, self._deserted, self.leave)
 

@@ -113,6 +113,10 @@ class Roster:
             if str(entry.tenant.spec.cluster_ref) == cluster and not entry.invalid
         ]
 
+    def phases(self, cluster: str) -> dict[str, Phase]:
+        """What is wanted of each of them."""
+        return {tenant: self.entries[tenant].phase for tenant in self.members(cluster)}
+
     def residents(self, cluster: str) -> list[str]:
         """The ids of all Tenants that name the RealtimeCluster, in order."""
         return sorted(t for t, entry in self.entries.items() if str(entry.tenant.spec.cluster_ref) == cluster)

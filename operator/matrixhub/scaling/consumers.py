@@ -169,7 +169,7 @@ def _trouble(reading: Reading, history: ConsumerHistory) -> Trouble | None:
 def _no_work(group: GroupSample) -> Trouble | None:
     """Why nothing is being consumed, as far as Kafka knows."""
     if not group.partitions:
-        return Trouble("NoPartitions", "none of the group's topics exists", blind=True)
+        return Trouble("NoPartitions", "there is no topic that the group has to read", blind=True)
     if group.rebalancing:
         return Trouble("RebalanceInProgress", f"the group is {group.state}", blind=True, passing=True)
     if not group.stable:

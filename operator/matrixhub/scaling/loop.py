@@ -6,7 +6,7 @@ Connections and lag are looked at apart: a Kafka that is away, or has a great ma
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from matrixhub.scaling.report import Load, Report, Scaled, lags, measure
 from matrixhub.scaling.samples import GatewaySample, Group, Missing
 from matrixhub.scaling.sources import groups
 from matrixhub.scaling.sources.gateways import GatewaySource
-from matrixhub.scaling.workloads import Consumers, Gateways
+from matrixhub.scaling.workloads import Consumers, Gateways, Tenants
 
 log = logging.getLogger(__name__)
 
@@ -80,10 +80,10 @@ class Scaler:
         self,
         api: KubeApi,
         kafka: Callable[[RealtimeCluster], Session],
-        tenants: Callable[[str], Iterable[str]],
+        tenants: Callable[[str], Tenants],
         report: Callable[[str, Load, Report], None],
     ) -> None:
-        """`kafka` makes a session, `tenants` names who lives on a RealtimeCluster, `report` hears of each look."""
+        """`kafka` makes a session, `tenants` says who lives on a RealtimeCluster, `report` hears of each look."""
         self._api = api
         self._kafka = kafka
         self._tenants = tenants
@@ -134,7 +134,7 @@ class Scaler:
         began, turn = time.monotonic(), memory.turns[load]
         try:
             report = await asyncio.get_running_loop().run_in_executor(
-                self._threads[load], self._looks[load], memory, frozenset(self._tenants(key))
+                self._threads[load], self._looks[load], memory, self._tenants(key)
             )
             if self._known.get(key) is memory:
                 self._measure(memory, load, report)
@@ -153,14 +153,14 @@ class Scaler:
         measure(memory.cluster.key, report, memory.measured.get(load, Report()))
         memory.measured[load] = report
 
-    def _look_at_connections(self, memory: _Memory, _: frozenset[str]) -> Report:
+    def _look_at_connections(self, memory: _Memory, _: Tenants) -> Report:
         workload = workloads.gateways(memory.cluster)
         if workload is None:
             return Report()
         seen = self._source.look(memory.cluster)
         return Report((self._scale(memory, workload, seen.samples, memory.turns[Load.CONNECTIONS].every),), seen)
 
-    def _look_at_lag(self, memory: _Memory, tenants: frozenset[str]) -> Report:
+    def _look_at_lag(self, memory: _Memory, tenants: Tenants) -> Report:
         cluster = memory.cluster
         if memory.kafka != cluster.spec.kafka:
             memory.close()
@@ -202,13 +202,13 @@ class Scaler:
             patch = {"metadata": {"annotations": {DELETION_COST: str(cost)}}}
             self._api.patch(POD, pod, namespace, patch)
 
-    def _group(self, memory: _Memory, cluster: RealtimeCluster, consumer: Consumers, tenants: frozenset[str]) -> Group:
+    def _group(self, memory: _Memory, cluster: RealtimeCluster, consumer: Consumers, tenants: Tenants) -> Group:
         """The consumer group. After trouble the next look begins with a new session, its credentials just read."""
         try:
             memory.session = memory.session or self._kafka(cluster)
         except BackendError as error:
             return Missing(error.message)
-        sample = groups.look(memory.session, consumer.group, consumer.topics, tenants)
+        sample = groups.look(memory.session, consumer.group, consumer.topics, consumer.counted(tenants))
         if isinstance(sample, Missing):
             memory.close()
         return sample

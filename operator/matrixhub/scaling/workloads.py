@@ -1,13 +1,14 @@
 """What of a RealtimeCluster is scaled, and by which policy. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from matrixhub.api import naming
 from matrixhub.api.dataplane import Gateway
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.api.scaling import Consumer
+from matrixhub.backends.contract import Phase
 from matrixhub.kube.resources import DEPLOYMENT, STATEFUL_SET, Resource
 from matrixhub.scaling.consumers import ConsumerPolicy
 from matrixhub.scaling.consumers import decide as decide_consumers
@@ -19,6 +20,8 @@ from matrixhub.scaling.samples import Gateways as GatewaySamples
 from matrixhub.scaling.samples import Group
 
 GATEWAY, RELAY = "gateway", "relay"
+Tenants = Mapping[str, Phase]
+"""Who lives on a RealtimeCluster, and what is wanted of each."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Consumers:
     group: str
     topics: re.Pattern[str]
     policy: ConsumerPolicy
+    active_only: bool = False
+    """Whether it leaves alone what is there of tenants that are not active."""
+
+    def counted(self, tenants: Tenants) -> frozenset[str]:
+        """The tenants whose records are work for it."""
+        return frozenset(t for t, phase in tenants.items() if phase is Phase.ACTIVE or not self.active_only)
 
     def decide(
         self, sample: Group, current: int, history: ConsumerHistory | None, now: float, every: float
@@ -75,6 +84,7 @@ def consumers(cluster: RealtimeCluster) -> tuple[Consumers, ...]:
             policy=_consumer_policy(
                 cluster, relay.min_replicas, relay.max_replicas, relay.target_drain.total_seconds()
             ),
+            active_only=True,
         )
         found.insert(0, own)
     return tuple(found)

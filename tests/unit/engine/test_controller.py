@@ -69,6 +69,18 @@ def test_a_backend_that_is_another_service_now_begins_with_the_credentials_for_i
     on(scene)
 
 
+def test_the_scaler_is_told_who_is_suspended(on):
+    def scene(stage: Stage) -> None:
+        stage.tenant("a")
+        stage.tenant("b", spec={"suspended": True})
+        told = stage.controller.clusters._scaler._tenants  # noqa: SLF001 - no door to it from outside
+        assert told(MAIN) == {"a": Phase.ACTIVE, "b": Phase.SUSPENDED}
+        stage.tenant("b", generation=2)
+        assert told(MAIN) == {"a": Phase.ACTIVE, "b": Phase.ACTIVE}
+
+    on(scene)
+
+
 IN_THE_WAY = Conflict("Secret redis is in the way", "somebody")
 
 

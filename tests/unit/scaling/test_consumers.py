@@ -229,6 +229,25 @@ def test_a_short_rebalance_does_not_begin_the_watch_anew() -> None:
     assert any(d.replicas < 6 for d in life.watch(40, lambda _: 100.0))
 
 
+def test_partitions_that_go_and_come_back_with_a_backlog_are_odd_for_one_look_each() -> None:
+    """As those of a Tenant that is suspended and let in again are to the relay."""
+
+    def fewer(life: ConsumerLife) -> GroupSample:
+        return replace(life.sample(), partitions=life.sample().partitions[1:])
+
+    def back(life: ConsumerLife) -> GroupSample:
+        first, *others = life.sample().partitions
+        return replace(life.sample(), partitions=(replace(first, end=first.end + 100), *others))
+
+    life = learnt(6)
+    decisions = [d for seen in (ConsumerLife.sample, fewer, back) for d in life.watch(50, lambda _: 100.0, seen)]
+    found = [d.trouble for d in decisions if d.trouble]
+    assert [(trouble.reason, trouble.passing) for trouble in found] == [
+        ("PartitionsGone", True),
+        ("NewPartitions", True),
+    ]
+
+
 def test_what_is_known_of_the_other_partitions_still_brings_more() -> None:
     life = learnt(1)
     life.end += 40_000

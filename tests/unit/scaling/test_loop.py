@@ -6,7 +6,7 @@ And what the metrics say: what is scaled, and nothing else.
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -16,7 +16,9 @@ from tests.patience import soon
 from tests.unit.scaling.test_workloads import KAFKA, cluster
 
 from matrixhub import metrics
+from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Phase
 from matrixhub.kube.resources import Resource
 from matrixhub.scaling import history, loop
 from matrixhub.scaling.report import Seen
@@ -28,6 +30,7 @@ CONSUMER = {
     "consumerGroup": "reports",
     "topics": ["*.institution.updates"],
 }
+TENANTS = {"green": Phase.ACTIVE, "blue": Phase.SUSPENDED}
 
 
 class Session:
@@ -52,13 +55,16 @@ class Kafka:
         self.asked = threading.Event()
         self.answers = threading.Event()
         self.answers.set()
+        self.counted: dict[str, Container[str]] = {}
+        """By group, whose topics were last looked at."""
 
     def session(self, made_from: RealtimeCluster) -> Session:
         self.sessions.append(Session(made_from))
         return self.sessions[-1]
 
-    def look(self, session: Session, *_: object) -> GroupSample:
+    def look(self, session: Session, group: str, _: object, tenants: Container[str]) -> GroupSample:
         assert not session.closed.is_set()
+        self.counted[group] = tenants
         with session.used:
             self.asked.set()
             assert self.answers.wait(10)
@@ -88,7 +94,7 @@ class Running(Workloads):
 @asynccontextmanager
 async def scaling(kafka: Kafka, api: Workloads | None = None) -> AsyncIterator[loop.Scaler]:
     """A Scaler at work."""
-    scaler = loop.Scaler(api or Workloads(), kafka.session, lambda _: ["green"], lambda *_: None)
+    scaler = loop.Scaler(api or Workloads(), kafka.session, lambda _: TENANTS, lambda *_: None)
     task = asyncio.create_task(scaler.run())
     try:
         yield scaler
@@ -208,6 +214,19 @@ def test_consumers_go_down_also_where_looks_are_so_long_that_they_are_seldom(
             scaler.forget("hub/main")
 
     asyncio.run(scene())
+
+
+def test_the_relays_lag_is_that_of_active_tenants(kafka: Kafka) -> None:
+    relay = {"routes": [{"topics": "*.institution.*", "channel": "{domain}"}]}
+
+    async def scene() -> None:
+        async with scaling(kafka) as scaler:
+            scaler.watch(cluster(gateway={"image": "g"}, relay=relay, consumers=[CONSUMER]))
+            await soon(lambda: len(kafka.counted) == 2)
+            scaler.forget("hub/main")
+
+    asyncio.run(scene())
+    assert kafka.counted == {naming.relay("hub/main"): {"green"}, "reports": {"green", "blue"}}
 
 
 FAMILIES = ("matrixhub_scaling_", "matrixhub_consumer_", "matrixhub_gateway_")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from matrixhub.api.realtimecluster import RealtimeCluster
+from matrixhub.backends.contract import Phase
 from matrixhub.kube.resources import STATEFUL_SET
 from matrixhub.scaling.sources.gateways import has_ended, is_running, read
 from matrixhub.scaling.workloads import consumers, gateways, pattern
@@ -59,6 +60,15 @@ def test_the_relay_comes_first_and_then_the_consumers_as_named() -> None:
     every = cluster(gateway={"image": "g"}, relay={"routes": [{"topics": "*.*.*", "channel": "{domain}"}]})
     assert not consumers(every)[0].topics.fullmatch("green.relay.dead-letter")
     assert (others.name, others.target, others.group, others.resource) == ("marks", "m", "g", STATEFUL_SET)
+
+
+def test_what_waits_of_a_suspended_tenant_is_no_work_for_the_relay_and_may_be_for_others() -> None:
+    relay = {"routes": [{"topics": "*.institution.*", "channel": "{domain}"}]}
+    marks = {"name": "marks", "targetRef": {"name": "m"}, "consumerGroup": "g", "topics": ["*.a.*"]}
+    own, others = consumers(cluster(gateway={"image": "g"}, relay=relay, consumers=[marks]))
+    tenants = {phase.value.lower(): phase for phase in Phase}
+    assert own.counted(tenants) == {"active"}
+    assert others.counted(tenants) == set(tenants)
 
 
 @pytest.mark.parametrize(
