@@ -89,8 +89,10 @@ class Flow:
 
     @property
     def resting(self) -> bool:
-        """Whether nothing is under way, nothing waits, and nothing is left to order or to commit."""
-        return not (self._in_flight or self.size or self._changed or self._paused or self._uncommitted or self.waiting)
+        """Whether nothing is under way, nothing waits but for an app, and nothing is left to order or to commit."""
+        if self._in_flight or self.size or self._changed or self._uncommitted or self._until:
+            return False
+        return all(self._lanes[partition].tenant in self._closed for partition in self._paused)
 
     @property
     def closed(self) -> frozenset[str]:

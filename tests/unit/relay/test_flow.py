@@ -160,6 +160,22 @@ def test_a_closed_tenant_waits_until_it_is_woken():
     assert not relay.closed
 
 
+def test_a_relay_rests_beside_a_closed_tenant_and_not_beside_one_whose_time_will_come():
+    lane = (GREEN, 0)
+    for answer, rests in ((CLOSED, True), (LIMITED, False)):
+        relay = flow(lane, (HILL, 0))
+        assert relay.resting
+        relay.offer(lane, [record(0)])
+        [step] = relay.due(0.0)
+        assert not relay.resting
+        relay.settle(step, answer, 0.0)
+        assert not relay.resting, "an order to pause is left"
+        assert relay.orders(0.0).pause == {lane}
+        assert relay.resting is rests
+        relay.offer((HILL, 0), [record(0, topic=HILL)])
+        assert not relay.resting
+
+
 def test_while_no_gateway_answers_one_step_at_a_time_tries():
     lanes = [(GREEN, 0), (HILL, 0), ("oak.institution.updates", 0)]
     relay = flow(*lanes)
