@@ -38,7 +38,8 @@ class Assignor(AbstractPartitionAssignor):  # type: ignore[misc]  # the driver h
         patterns = {told for member in members if (told := member.metadata.user_data)}
         fitting = {told: set(filter(re.compile(told.decode()).match, known)) for told in patterns}
         wanted = {m.member_id: fitting.get(m.metadata.user_data, set(m.metadata.topics)) for m in members}
-        shares = _dealt({topic: cluster.partitions_for_topic(topic) or () for topic in known}, wanted)
+        asked_for = set().union(*wanted.values())
+        shares = _dealt({topic: cluster.partitions_for_topic(topic) or () for topic in asked_for}, wanted)
         return {m: ConsumerProtocolAssignment(self.version, sorted(shares[m].items()), b"") for m in wanted}
 
     def on_assignment(self, assignment: Any, generation: int) -> None:

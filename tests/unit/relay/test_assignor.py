@@ -70,3 +70,8 @@ def test_who_tells_no_pattern_is_dealt_what_it_names() -> None:
     shares = dealt(one, member("new", NEWS, one), member("old", NEWS[:1], RoundRobinPartitionAssignor()))
     assert set(shares["old"]) == {NEWS[0]}
     assert covered(shares) == all_of(NEWS)
+
+
+def test_a_topic_that_fits_nobodys_pattern_is_dealt_to_nobody() -> None:
+    one = Assignor(NARROW)
+    assert covered(dealt(one, member("one", NEWS + EXAMS, one))) == all_of(NEWS)
