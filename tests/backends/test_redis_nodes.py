@@ -601,6 +601,34 @@ def test_a_new_node_of_a_cluster_is_served_once_it_holds_slots_or_is_named(trio:
     client.close()
 
 
+def test_a_master_that_lost_its_slots_while_it_was_away_is_waited_for_by_what_is_to_be_shut(
+    trio: list[Server], tmp_path: Path
+) -> None:
+    lost, asked = trio[0], trio[1]
+    cluster = redis_cluster(asked.address, mode="cluster")
+    client = Client(cluster, SECRET)
+    with Server(tmp_path, "cluster-enabled yes", "cluster-node-timeout 2000") as replica, replica.root() as heir:
+        joined(replica, trio, replica.address)
+        with lost.root() as root:
+            heir.execute_command("CLUSTER REPLICATE", root.execute_command("CLUSTER MYID"))
+        until(lambda: heir.info("replication")["master_link_status"] == "up", 15)
+        until(lambda: client.pulse().count("=") == 4, 15, "the node that is asked knows it for a replica")
+        converge(client, intent("green", cluster))
+        lost.stop()
+        until(lambda: heir.role()[0] == "master", 30)
+        until(lambda: "NodeUnproven" in [each.reason for each in client.prepare().findings], 15)
+        converge(client, intent("blue", cluster))
+        shut = intent("green", cluster, Phase.RETAINED)
+        error = step(client, [shut])[0]["green"].error
+        assert error is not None, "it comes back with the users of its ACL file"
+        assert lost.address in error.message
+        lost.start()
+        until(lambda: client.pulse().count("=") == 4, 15)
+        converge(client, shut, intent("blue", cluster))
+        assert [users(server) for server in (*trio, replica)] == [["tenant-blue"]] * 4
+    client.close()
+
+
 def test_cluster_mode_on_a_single_server_is_said(server: Server) -> None:
     with pytest.raises(Rejected, match="mode") as refusal:
         Client(redis_cluster(server.address, mode="cluster"), SECRET).prepare()
