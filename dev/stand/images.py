@@ -24,9 +24,9 @@ def _busybox(tree: Path) -> None:
     for name, mode in (("bin", 0o755), ("etc", 0o755), ("tmp", 0o1777), ("proc", 0o755), ("sys", 0o755)):
         (tree / name).mkdir()
         (tree / name).chmod(mode)
-    busybox = tree / "bin" / "busybox"
-    shutil.copyfile(next(BUSYBOX_RECIPE.folder.glob("**/bin/busybox")), busybox)
-    busybox.chmod(0o755)
+    busybox = next(BUSYBOX_RECIPE.folder.glob("**/bin/busybox"))
+    shutil.copy(busybox, tree / "bin" / "busybox")
+    # Not the copy: a process that another thread starts meanwhile may hold it open for writing (ETXTBSY).
     for tool in output([busybox, "--list"]).split():
         if tool != "busybox":
             (tree / "bin" / tool).symlink_to("busybox")
