@@ -188,7 +188,7 @@ def test_a_tenants_service_keeps_the_address_that_it_had(at: Place) -> None:
     until(lambda: at.admin.create(service).granted, 10, "the policy sees a namespace that is no tenant's")
     assert at.admin.patch(NAMESPACE.path(at.inside), {"metadata": {"labels": {naming.TENANT_LABEL: at.tenant}}}).granted
     path, more = path_of(service), {"spec": {"externalIPs": ["192.0.2.7", "192.0.2.9"]}}
-    until(lambda: at.admin.patch(path, more).status == FORBIDDEN, 10, "it sees the tenant's again")
+    until(lambda: at.admin.patch(f"{path}?dryRun=All", more).status == FORBIDDEN, 10, "it sees the tenant's again")
     assert at.admin.patch(path, {"metadata": {"labels": {"a": "b"}}}).granted
     assert at.admin.patch(path, {"spec": {"externalIPs": ["192.0.2.8"]}}).granted
     assert at.admin.patch(path, {"spec": {"externalIPs": ["192.0.2.7", "192.0.2.8"]}}).status == FORBIDDEN
