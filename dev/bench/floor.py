@@ -107,7 +107,7 @@ def intents(
         body = tenant(name)
         body["metadata"]["uid"] = f"uid-{name}"
         owner, resource = Owner("bench", f"uid-{name}"), Tenant.model_validate(body)
-        credentials = {kind.name: kind.credential(name) for kind in known}
+        credentials = {kind.name: new(name) for kind in known if (new := kind.logins(cluster).new)}
         living = phase is Phase.ACTIVE
         secrets = _secrets(known, resource, cluster, owner, credentials) if backend == NAMESPACE and living else {}
         credential = credentials.get(backend) if living else None
