@@ -8,7 +8,7 @@ STAND := python3 dev/stand
 # A company's own authority is in the system's store, not in uv's.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help demo test e2e check up down bench format generate lock
+.PHONY: help demo test e2e check form types contracts generated up down bench format generate lock
 help: ## what can be made
 	@grep -hE '^[a-z0-9]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
@@ -29,12 +29,21 @@ e2e: .venv/ready ## the proof alone: the chart installed, every part hurt while 
 	@$(BIN)/pytest -q -s -p no:cacheprovider tests/proof
 
 check: .venv/ready ## format, lint, types, import contracts, unit tests, generated files; under a minute
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync form types contracts generated
+	@$(BIN)/pytest -q -n auto tests/unit
+
+form:
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+
+types:
 	@$(BIN)/mypy
+
+contracts:
 	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
+
+generated:
 	@$(BIN)/python dev/crds.py --check
 	@$(BIN)/python dev/reference.py --check
-	@$(BIN)/pytest -q -n auto tests/unit
 
 up: ## the stand alone: a real Kubernetes and real backends
 	@$(STAND) up
