@@ -14,7 +14,6 @@ from matrixhub.backends.postgres.state import (
     ACCESS,
     GROUP,
     ISOLATION,
-    LEFT,
     POOL,
     SCHEMA,
     Database,
@@ -26,6 +25,7 @@ from matrixhub.backends.postgres.state import (
     Role,
     Share,
     Table,
+    of_tenants,
 )
 from matrixhub.errors import Rejected
 
@@ -221,7 +221,7 @@ def _obstacle(row: Row, admin: str) -> tuple[str, str]:
     if not row["ours"]:
         # Membership of a superuser would make the operator one; a tenant's triggers would act as whoever manages them.
         owner, take = row["owner"], f'ALTER TABLE {name(row)} OWNER TO "{admin}"'
-        if owner.startswith((naming.postgres_role(""), LEFT)):
+        if of_tenants(owner):
             take = f"Look at its triggers and policies, then {take}"
         elif not row["superowned"]:
             take = f'GRANT "{owner}" TO "{admin}"'

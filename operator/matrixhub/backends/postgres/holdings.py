@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matrixhub.api import naming
 from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.desired import is_walled
-from matrixhub.backends.postgres.state import GROUP, ISOLATION, LEFT, SCHEMA, Grant, Name, Table
+from matrixhub.backends.postgres.state import GROUP, ISOLATION, SCHEMA, Grant, Name, Table, of_tenants
 from matrixhub.errors import Rejected, Transient
 
 # A wall outlives what is said of its table: the owner may change, the schema or the column go out of the spec.
@@ -26,13 +25,12 @@ _FOUND = catalog.tables(
 """
 )
 HOLDINGS = f"""
-SELECT found.*, starts_with(found.owner, '{naming.postgres_role("")}') OR starts_with(found.owner, '{LEFT}')
-    OR EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = found.owner::name) AS untrusted
+SELECT found.*, EXISTS (SELECT FROM {SCHEMA}.tenant t WHERE t.role = found.owner::name) AS registered
 FROM ({_FOUND}) AS found
 """
 """Every table that tenants may have rows in: those we manage, and those that have our wall.
 
-`untrusted`: it belongs to a tenant's role, an heir of one, or a gateway's, who can put up a wall like ours, too.
+`registered`: it belongs to a role that is in the registry, a tenant's or the gateways'.
 """
 
 REFERENCES = """
@@ -59,8 +57,9 @@ def holdings(rows: Sequence[catalog.Row], tenant: str) -> tuple[Table, ...]:
     kept = {table.name: table for table, row in found if row["managed"] and not table.obstacle}
     left = {table.name: table for table, _ in found if table.name not in kept and _ever_walled(table)}
     for table, row in found:
-        # What runs as a tenant in the operator's session can RESET ROLE: so can the policies and triggers of a table.
-        if row["untrusted"] and table.name in kept | left:
+        # Who is in the registry, or was, can put up a wall like ours, too. And what runs as a tenant in the operator's
+        # session can RESET ROLE: so can the policies and triggers of a table.
+        if (row["registered"] or of_tenants(row["owner"])) and table.name in kept | left:
             raise Rejected(
                 "RowsProtected",
                 f"{table.name} may hold rows of tenant {tenant} and belongs to role {row['owner']}, whose policies and "

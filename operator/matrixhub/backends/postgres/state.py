@@ -5,6 +5,7 @@ The same types say what should exist and what does.
 
 from dataclasses import dataclass, field
 
+from matrixhub.api import naming
 from matrixhub.backends.contract import Mark, Owner
 
 GROUP = "matrixhub_tenants"
@@ -17,6 +18,11 @@ SCHEMA = "matrixhub"
 """Ours: the registry and the functions."""
 ISOLATION, ACCESS = "matrixhub_isolation", "matrixhub_access"
 """Our policies on each table: the wall, and the door in it."""
+
+
+def of_tenants(role: str) -> bool:
+    """Whether the role is a tenant's, or the heir of one, by its name."""
+    return role.startswith((naming.postgres_role(""), LEFT))
 
 
 @dataclass(frozen=True, order=True)
