@@ -204,10 +204,11 @@ class Credentials:
 
     def ensure(self, tenant: str, kind: Kind, cluster: RealtimeCluster) -> Credential | None:
         """The credential, made now if missing; None while a backend that issues its own has not."""
-        new = kind.logins(cluster).new
-        if self.of(tenant, kind, cluster) is None and new:
-            self.store(tenant, kind.name, new(tenant))
-        return self.of(tenant, kind, cluster)
+        known, new = self.of(tenant, kind, cluster), kind.logins(cluster).new
+        if known is None and new:
+            known = new(tenant)
+            self.store(tenant, kind.name, known)
+        return known
 
     def complete(self, tenant: str, kinds: Iterable[Kind], cluster: RealtimeCluster) -> bool:
         """Whether there is one for each of these backends, but for those that issue their own."""
