@@ -14,6 +14,9 @@ from matrixhub.errors import Rejected
 ANSWER_SECONDS = 0.5
 """How long a server may take to refuse a client certificate after the handshake."""
 
+STRANGER_SECONDS = 0.5
+"""Short, for a network policy that does what it should answers nothing."""
+
 CERTIFICATE_KEYS = ("tls.crt", "tls.key")
 """Of a Secret of type kubernetes.io/tls."""
 
@@ -151,6 +154,23 @@ class Trust:
         except OSError:  # it says nothing: it waits for what we have to say, or is gone
             return None
         return None
+
+
+def takes_strangers(host: str, port: int) -> bool:
+    """Whether a connection comes about there without TLS; whether TLS asks for a certificate is not tried."""
+    try:
+        connection = socket.create_connection((host, port), STRANGER_SECONDS)
+    except OSError:
+        return False
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with context.wrap_socket(connection):
+            return False
+    except OSError as error:  # who speaks TLS and refuses says so by an alert, who does not hangs up
+        return "alert" not in str(error).lower()
+    finally:
+        connection.close()
 
 
 class Files:

@@ -7,9 +7,10 @@ from matrixhub.api.values import bracketed
 from matrixhub.backends.contract import Finding
 from matrixhub.backends.redis.acl import fields
 from matrixhub.backends.redis.commands import ADMIN, SENTINEL_POWERS, Vocabulary
-from matrixhub.backends.redis.node import Facts, Node, Reply, denied, takes_strangers
+from matrixhub.backends.redis.node import Facts, Node, Reply, denied
 from matrixhub.backends.redis.topology import Member
 from matrixhub.errors import Rejected
+from matrixhub.tls import takes_strangers
 
 KEYS_TO_REMOVE = "~tenant:*"
 OLDEST = 7

@@ -2,8 +2,6 @@
 
 import contextlib
 import re
-import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +19,6 @@ from matrixhub.tls import Files, Trust
 
 CONNECT_TIMEOUT = 3.0
 REQUEST_TIMEOUT = 10.0
-STRANGER_TIMEOUT = 0.5
-"""Short, for a network policy that does what it should answers nothing."""
 
 Reply = Any
 """What RESP2 holds: text, number, None, a list of these, or the error itself (a value, not raised)."""
@@ -185,23 +181,6 @@ class Node:
             if word == "MISCONF":
                 raise Transient("WritesRefused", f"redis at {self.name} refuses writes: {error}") from error
             raise
-
-
-def takes_strangers(host: str, port: int) -> bool:
-    """Whether a connection comes about there without TLS; whether TLS asks for a certificate is not tried."""
-    try:
-        connection = socket.create_connection((host, port), STRANGER_TIMEOUT)
-    except OSError:
-        return False
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    try:
-        with context.wrap_socket(connection):
-            return False
-    except OSError as error:  # who speaks TLS and refuses says so by an alert, who does not hangs up
-        return "alert" not in str(error).lower()
-    finally:
-        connection.close()
 
 
 def denied(reply: Reply) -> bool:
