@@ -14,13 +14,15 @@ from tests.apiserver.thief import (
     Asker,
     Place,
     changed,
+    edited_by,
+    path_of,
     theirs,
 )
 from tests.patience import until
 from tests.support import stand_variables
 
 from matrixhub.api import naming
-from matrixhub.kube.resources import LIMIT_RANGE, NAMESPACE, RESOURCE_QUOTA, Manifest, path_of
+from matrixhub.kube.resources import LIMIT_RANGE, NAMESPACE, RESOURCE_QUOTA, Manifest
 
 NOT_FOUND = 404
 
@@ -155,15 +157,11 @@ def test_a_tenants_admin_writes_no_tenant_and_runs_no_realtimecluster(at: Place,
 def test_no_tenants_service_takes_the_traffic_of_an_address(at: Place) -> None:
     """Every node would lead there what is meant for that address, such as the admin's login at a Redis."""
     kubeconfig, backend = stand_variables()["KUBECONFIG"], "192.0.2.7"
-    editor = {
-        "roleRef": READER | {"name": "edit"},
-        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": "editor"}],
-    }
     owner = Asker(kubeconfig, "editor", really=True)
     spec: Manifest = {"ports": [{"port": 6379}], "selector": {"app": "theirs"}}
     plain = theirs("Service", "v1", at.inside, spec=spec)
     wishes: list[Manifest] = [{"externalIPs": [backend]}, {"type": "LoadBalancer", "loadBalancerIP": backend}]
-    with at.there(theirs("RoleBinding", f"{RBAC}/v1", at.inside, **editor)):
+    with at.there(edited_by("editor", at.inside)):
         assert owner.create(plain).granted
         assert owner.patch(path_of(plain), {"spec": {"type": "LoadBalancer"}}).granted
         for wish in wishes:
@@ -181,14 +179,12 @@ def test_no_tenants_service_takes_the_traffic_of_an_address(at: Place) -> None:
 
 def test_a_tenants_service_keeps_the_address_that_it_had(at: Place) -> None:
     """Or nothing of it could be changed any more once the policy is there."""
-    unlabelled = {"metadata": {"labels": {naming.TENANT_LABEL: None}}}
     spec: Manifest = {"ports": [{"port": 80}], "externalIPs": ["192.0.2.7", "192.0.2.8"]}
     service = theirs("Service", "v1", at.inside, "older", spec=spec)
-    assert at.admin.patch(NAMESPACE.path(at.inside), unlabelled).granted
-    until(lambda: at.admin.create(service).granted, 10, "the policy sees a namespace that is no tenant's")
-    assert at.admin.patch(NAMESPACE.path(at.inside), {"metadata": {"labels": {naming.TENANT_LABEL: at.tenant}}}).granted
+    at.has_from_before(service)
     path, more = path_of(service), {"spec": {"externalIPs": ["192.0.2.7", "192.0.2.9"]}}
-    until(lambda: at.admin.patch(f"{path}?dryRun=All", more).status == FORBIDDEN, 10, "it sees the tenant's again")
+    asking = Asker(stand_variables()["KUBECONFIG"])
+    until(lambda: asking.patch(path, more).status == FORBIDDEN, 10, "it sees the tenant's again")
     assert at.admin.patch(path, {"metadata": {"labels": {"a": "b"}}}).granted
     assert at.admin.patch(path, {"spec": {"externalIPs": ["192.0.2.8"]}}).granted
     assert at.admin.patch(path, {"spec": {"externalIPs": ["192.0.2.7", "192.0.2.8"]}}).status == FORBIDDEN

@@ -15,11 +15,12 @@ from tests.apiserver.thief import (
     Place,
     changed,
     granted,
+    path_of,
     theirs,
 )
 
 from matrixhub.api import naming
-from matrixhub.kube.resources import NAMESPACE, Manifest, path_of
+from matrixhub.kube.resources import NAMESPACE, Manifest
 
 
 def strange(namespace: str) -> dict[str, Manifest]:

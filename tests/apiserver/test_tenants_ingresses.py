@@ -7,13 +7,12 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from tests.apiserver.thief import FORBIDDEN, RBAC, READER, Answer, Asker, Place, path_of, theirs
+from tests.apiserver.thief import FORBIDDEN, Answer, Asker, Place, edited_by, path_of, theirs
 from tests.chart.release import rendered
 from tests.patience import until
 from tests.support import stand_variables
 
-from matrixhub.api import naming
-from matrixhub.kube.resources import NAMESPACE, Manifest
+from matrixhub.kube.resources import Manifest
 
 DOMAIN = f"{secrets.token_hex(3)}.example.org"
 GATEWAYS, PLATFORM = f"ws.{DOMAIN}", f"*.platform.{DOMAIN}"
@@ -36,10 +35,8 @@ def owner(at: Place) -> Iterator[Asker]:
     """An owner with `edit` of the tenant's namespace, once the policy with the reserved hosts is in force."""
     options = ["--show-only", "templates/hosts.yaml", "--set", f"fullnameOverride=ingresses-{secrets.token_hex(3)}"]
     policy = rendered(None, *options, "--set", f"admissionPolicy.reservedHosts={{{GATEWAYS},{PLATFORM}}}")
-    subject = {"apiGroup": RBAC, "kind": "User", "name": "editor"}
-    editor = {"roleRef": READER | {"name": "edit"}, "subjects": [subject]}
     asker = Asker(stand_variables()["KUBECONFIG"], "editor")
-    with at.there(*policy, theirs("RoleBinding", f"{RBAC}/v1", at.inside, **editor)):
+    with at.there(*policy, edited_by("editor", at.inside)):
         taking = ingress(at.inside, GATEWAYS)
         until(lambda: "reserved" in asker.create(taking).message, 20, "the policy is in force")
         yield asker
@@ -117,13 +114,10 @@ def test_outside_of_tenants_namespaces_every_host_is_the_platforms(at: Place, ow
 
 def test_a_tenants_ingress_keeps_what_it_had(at: Place, owner: Asker) -> None:
     """Or nothing of it could be changed any more once the policy is there."""
-    unlabelled = {"metadata": {"labels": {naming.TENANT_LABEL: None}}}
     tls = [{"hosts": [GATEWAYS], "secretName": "theirs"}]
     older = ingress(at.inside, GATEWAYS, None, name="older", defaultBackend=BACKEND, tls=tls)
     path, other = path_of(older), f"one.platform.{DOMAIN}"
-    assert at.admin.patch(NAMESPACE.path(at.inside), unlabelled).granted
-    until(lambda: at.admin.create(older).granted, 10, "the policy sees a namespace that is no tenant's")
-    assert at.admin.patch(NAMESPACE.path(at.inside), {"metadata": {"labels": {naming.TENANT_LABEL: at.tenant}}}).granted
+    at.has_from_before(older)
     until(lambda: refused(owner.create(ingress(at.inside, GATEWAYS)), "reserved"), 10, "it sees the tenant's again")
     assert at.admin.patch(path, {"metadata": {"labels": {"a": "b"}}}).granted
     assert refused(at.admin.patch(path, {"spec": {"rules": [rule(GATEWAYS), rule(other)]}}), "reserved")

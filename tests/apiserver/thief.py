@@ -20,7 +20,7 @@ from matrixhub.backends.gateway import workload as gateways
 from matrixhub.backends.namespace.desired import desired
 from matrixhub.backends.relay import workload as relays
 from matrixhub.kube.manifests import owner_reference
-from matrixhub.kube.resources import BY_KIND, Manifest, Resource
+from matrixhub.kube.resources import BY_KIND, NAMESPACE, Manifest, Resource
 
 OPERATOR = "matrixhub-operator"
 """The user whose rights and confinement are those of manifests/admin-rights."""
@@ -159,6 +159,13 @@ class Place:
                 stack.callback(self.admin.delete, path_of(manifest))
             yield
 
+    def has_from_before(self, manifest: Manifest) -> None:
+        """The object is in the tenant's namespace, made while that was nobody's; the policies may not see it yet."""
+        path = NAMESPACE.path(self.inside)
+        assert self.admin.patch(path, {"metadata": {"labels": {naming.TENANT_LABEL: None}}}).granted
+        until(lambda: self.admin.create(manifest).granted, 10, "the policy sees a namespace that is no tenant's")
+        assert self.admin.patch(path, {"metadata": {"labels": {naming.TENANT_LABEL: self.tenant}}}).granted
+
 
 @contextmanager
 def place() -> Iterator[Place]:
@@ -217,6 +224,12 @@ def theirs(kind: str, api_version: str, namespace: str | None, name: str = "thei
     """An object of somebody else's."""
     metadata = {"name": name} | ({"namespace": namespace} if namespace else {})
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
+
+
+def edited_by(user: str, namespace: str) -> Manifest:
+    """The RoleBinding with which an owner has `edit` in a tenant's namespace."""
+    role, subject = READER | {"name": "edit"}, {"apiGroup": RBAC, "kind": "User", "name": user}
+    return theirs("RoleBinding", f"{RBAC}/v1", namespace, roleRef=role, subjects=[subject])
 
 
 def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
