@@ -13,6 +13,7 @@ from matrixhub.backends.contract import Mark, ServiceAccount, fingerprint
 from matrixhub.backends.postgres import catalog
 from matrixhub.backends.postgres.actions import Action, DropRole, Forget, Retain
 from matrixhub.backends.postgres.plan import UNALTERABLE, plan
+from matrixhub.backends.postgres.questions import ROLES, TENANTS
 from matrixhub.backends.postgres.state import Role, Share
 from matrixhub.errors import Conflict, Rejected
 
@@ -33,7 +34,7 @@ SELECT current_user::text AS admin, current_database()::text AS database,
     has_database_privilege(oid, current_database(), 'CONNECT') AS connect
 FROM pg_roles WHERE rolname = %(login)s
 """
-QUESTIONS = {"tenants": catalog.TENANTS, "roles": catalog.ROLES, "home": HOME, "connect": CONNECT}
+QUESTIONS = {"tenants": TENANTS, "roles": ROLES, "home": HOME, "connect": CONNECT}
 
 
 @dataclass(frozen=True)

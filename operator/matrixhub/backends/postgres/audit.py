@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matrixhub.backends.contract import Finding
-from matrixhub.backends.postgres.catalog import ROLES_LIKE
 from matrixhub.backends.postgres.desired import is_walled
+from matrixhub.backends.postgres.questions import ROLES_LIKE
 from matrixhub.backends.postgres.state import GROUP, POOL, SCHEMA, Database, Table
 
 MOST = 20

@@ -10,7 +10,7 @@ from matrixhub.api import naming
 from matrixhub.api.realtimecluster import RealtimeCluster
 from matrixhub.backends.contract import Applied, Intent, ServiceAccount, Survey
 from matrixhub.backends.database import REQUEST_SECONDS, Connection, Session, ask, together, translate
-from matrixhub.backends.postgres import catalog, desired, erasure, places, service
+from matrixhub.backends.postgres import catalog, desired, erasure, places, questions, service
 from matrixhub.backends.postgres.actions import Action, AddPartition, DeleteData
 from matrixhub.backends.postgres.keeper import Keeper
 from matrixhub.backends.postgres.partitions import add_partition
@@ -46,10 +46,10 @@ class Client:
         """What exists of each tenant: three round trips for any number of them."""
         ids = [intent.tenant.id for intent in intents]
         names = [naming.postgres_role(tenant) for tenant in ids]
-        questions = {"tenants": catalog.TENANTS, "roles": catalog.ROLES, "parents": places.PARTITIONED}
+        asked = {"tenants": questions.TENANTS, "roles": questions.ROLES, "parents": places.PARTITIONED}
         with self._session.open() as connection, self._session.deadline(connection):
             try:
-                rows = ask(connection, questions, self._scope | {"ids": ids, "roles": names})
+                rows = ask(connection, asked, self._scope | {"ids": ids, "roles": names})
             except errors.UndefinedTable as error:
                 raise Transient("NotPrepared", f"schema {SCHEMA} is not there yet, or was dropped") from error
             found = places.Places(rows["parents"], ids)

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matrixhub.backends.postgres import catalog
+from matrixhub.backends.postgres import catalog, questions
 from matrixhub.backends.postgres.desired import is_walled
 from matrixhub.backends.postgres.state import GROUP, ISOLATION, SCHEMA, Grant, Name, Table, of_tenants
 from matrixhub.errors import Rejected, Transient
 
 # A wall outlives what is said of its table: the owner may change, the schema or the column go out of the spec.
 # Its policy depends on the column that says whose a row is; on none, or another, once somebody has rewritten it.
-_FOUND = catalog.tables(
-    f"""{catalog.MANAGED}
+_FOUND = questions.tables(
+    f"""{questions.MANAGED}
     UNION
     SELECT p.polrelid, d.refobjsubid
     FROM pg_policy p

@@ -10,7 +10,7 @@ from psycopg import errors, sql
 from matrixhub.api.services import PostgresBackend
 from matrixhub.backends.contract import Finding, Survey
 from matrixhub.backends.database import Connection, Session, Statement, ask, lost, together, translate
-from matrixhub.backends.postgres import audit, catalog, desired
+from matrixhub.backends.postgres import audit, catalog, desired, questions
 from matrixhub.backends.postgres.actions_database import Action, AddIndex, SetDefault
 from matrixhub.backends.postgres.plan_database import by_table, plan_database
 from matrixhub.backends.postgres.state import SCHEMA, Name
@@ -53,7 +53,7 @@ class Keeper:
             with self._locked():
                 repaired, troubles = self._mend()
         with self._session.deadline(self._connection):
-            rows = ask(self._connection, catalog.QUESTIONS | audit.QUESTIONS, self._scope)
+            rows = ask(self._connection, questions.SHARED | audit.QUESTIONS, self._scope)
         state = catalog.database(self._server.tenant_column, rows)
         missing = tuple(
             Finding("SchemaMissing", f"there is no schema {schema}: create it, or correct `postgres.schemas`")
@@ -64,7 +64,7 @@ class Keeper:
     def _look(self) -> tuple[Mapping[str, Any], tuple[Action, ...]]:
         """What the admin may do, and what is to be done."""
         with self._session.deadline(self._connection):
-            rows = ask(self._connection, catalog.QUESTIONS, self._scope)
+            rows = ask(self._connection, questions.SHARED, self._scope)
         state = catalog.database(self._server.tenant_column, rows)
         return rows["base"][0], plan_database(desired.database(state), state)
 
