@@ -6,17 +6,16 @@ import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, runtime_checkable
 
 from matrixhub import metrics
-from matrixhub.api.values import timestamp
 from matrixhub.backends.contract import Backend, Intent, Phase, Survey
 from matrixhub.engine.outcome import Basis, Outcome
 from matrixhub.engine.queue import KeyedQueue, Priority
 from matrixhub.engine.round import Bug, Round, reconcile
-from matrixhub.errors import BackendError, Transient, Unreachable
+from matrixhub.engine.trouble import Trouble, after
+from matrixhub.errors import BackendError, Transient
 
 log = logging.getLogger(__name__)
 
@@ -25,10 +24,6 @@ BATCH = 100
 PULSE = 1.0
 """Seconds between two looks at whether the servers were restarted: a Redis without its users turns gateways away, and
 those give up after 3 s (backends/gateway/README.md)."""
-TROUBLE_FIRST, AWAY_LIMIT, REFUSED_LIMIT = 0.5, 1.0, 5.0
-"""Seconds until a backend in trouble is tried again: at first; at most when it is away; and when it refuses us."""
-TOLD_BY_ALL = 2
-"""Failures in a row after which every tenant of the backend says that it is away, not only those that wait."""
 
 
 @runtime_checkable
@@ -70,16 +65,6 @@ class Desk(Protocol):
     def surveyed(self, backend: str, survey: Survey | BackendError) -> None:
         """The shared part was looked at, or the backend as a whole is in trouble."""
         ...
-
-
-@dataclass
-class Trouble:
-    """The backend as a whole cannot be worked with."""
-
-    error: BackendError
-    since: datetime
-    retry_at: float
-    failures: int = 1
 
 
 class Worker:
@@ -252,20 +237,14 @@ class Worker:
         From then on all have been told, and are told again only when it is another trouble.
         """
         before = self._trouble
-        failures = before.failures + 1 if before else 1
-        since = before.since if before else datetime.now(UTC)
         if before is None:
             log.warning("Backend is in trouble: %s", error.message, extra={"backend": self.name})
-        if isinstance(error, Unreachable):
-            error = Unreachable(f"{error.message}, since {timestamp(since)}")
-        limit = AWAY_LIMIT if isinstance(error, Unreachable) else REFUSED_LIMIT
-        delay = min(limit, TROUBLE_FIRST * 2 ** min(failures - 1, 16))
-        self._trouble = Trouble(error, since, time.monotonic() + delay, failures)
-        self._desk.surveyed(self.name, error)
-        if failures == TOLD_BY_ALL:
+        self._trouble = trouble = after(before, error, datetime.now(UTC), time.monotonic())
+        self._desk.surveyed(self.name, trouble.error)
+        if trouble.is_everybodys:
             for tenant in self._desk.members():
                 self.queue.add(tenant, Priority.RESYNC)
-        if failures <= TOLD_BY_ALL or before is None or str(before.error) != str(error):
+        if trouble.is_news_after(before):
             self._report_trouble(self.queue.waiting())
         await self._call(self._close)
 

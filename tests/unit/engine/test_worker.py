@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 from tests.patience import soon
 from tests.unit.engine.toy import Say, Toy, ToyDesk, intent
 
 from matrixhub.backends.contract import Applied, Intent, Survey
-from matrixhub.engine import queue
+from matrixhub.engine import queue, trouble
 from matrixhub.engine import worker as module
 from matrixhub.engine.outcome import Outcome
 from matrixhub.engine.round import reconcile
@@ -19,8 +20,9 @@ from matrixhub.errors import BackendError, Transient, Unreachable
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TROUBLE_FIRST", "AWAY_LIMIT", "REFUSED_LIMIT", "PULSE"):
-        monkeypatch.setattr(module, name, 0.02)
+    monkeypatch.setattr(module, "PULSE", 0.02)
+    for name in ("TROUBLE_FIRST", "AWAY_LIMIT", "REFUSED_LIMIT"):
+        monkeypatch.setattr(trouble, name, 0.02)
 
 
 def run(desk: ToyDesk, scenario: Callable[[Worker], Awaitable[None]], resync: float = 60.0) -> None:
@@ -90,7 +92,7 @@ def test_an_outage_may_last_for_days():
 
     async def scenario(worker: Worker) -> None:
         await soon(lambda: desk.surveys)
-        worker._trouble.failures = 100_000  # noqa: SLF001 - years of an outage
+        worker._trouble = replace(worker._trouble, failures=100_000)  # noqa: SLF001 - years of an outage
         seen = len(desk.surveys)
         await soon(lambda: len(desk.surveys) > seen + 2)
         desk.toy.away = False
